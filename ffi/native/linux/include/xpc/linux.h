@@ -1,0 +1,27 @@
+/*
+ * xpc/linux.h: what this libxpc has beyond Apple's, because Linux needs it.
+ */
+#ifndef XPC_LINUX_H
+#define XPC_LINUX_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Maps `length` zeroed bytes that xpc_shmem_create accepts: a memfd, sealed against shrinking and growing,
+ * whose descriptor this library remembers for the address. On macOS plain
+ * mmap(MAP_SHARED | MAP_ANON) does this; on Linux an address alone cannot be sent. Returns NULL and sets
+ * errno when it cannot be had.
+ */
+void *xpc_linux_shmem_allocate(size_t length);
+
+/* Unmaps such memory and forgets its descriptor; 0, or -1 and errno (EINVAL for any other address). */
+int xpc_linux_shmem_deallocate(void *address, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,282 @@
+/*
+ * shim.h: what JavaScript and Swift cannot do by themselves when they talk to libxpc.
+ *
+ * The same sources compile for macOS (against Apple's libxpc) and for Linux (against the libxpc in
+ * linux/). They do four things:
+ *
+ *   events      XPC calls blocks on threads of its own. The shim's blocks retain what they are given,
+ *               put it on a queue and wake the owner of the queue, who drains it on its own thread.
+ *   memory      mappings that may be shared: writable by everybody, or read-only for all but the maker.
+ *   words       C11 atomics and cross-process waits on words in shared memory: mutexes and revisions.
+ *   doorbells   waking the event loop of another process through a socket that it reads.
+ *
+ * Conventions: functions that can fail return 0 or a negative errno; the caller is never left with half
+ * a result. Everything that is read from shared memory is read once. No function here blocks unless its
+ * name says wait, stop or destroy. XPC objects are `void *` in this header, so that callers that must not
+ * know XPC's types (Swift, JavaScript) need no other header.
+ */
+#ifndef XPC_SHMEM_SHIM_H
+#define XPC_SHMEM_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SHIM_EXPORT __attribute__((visibility("default")))
+
+/* Raised whenever a function, an event or a layout in this header changes incompatibly. */
+#define SHIM_VERSION 1u
+SHIM_EXPORT uint32_t shim_version(void);
+
+/* ---------------------------------------------------------------- events.c: a queue of events ---- */
+
+typedef struct shim_queue shim_queue;
+
+enum shim_event_kind {
+  SHIM_EVENT_NONE = 0,
+  SHIM_EVENT_MESSAGE = 1,     /* object: the dictionary, retained for the drainer */
+  SHIM_EVENT_PEER = 2,        /* link: a new peer of the listener `source`, not yet activated */
+  SHIM_EVENT_REPLY = 3,       /* object: the reply dictionary, retained; `request` tells which */
+  SHIM_EVENT_REPLY_ERROR = 4, /* value: an enum shim_error; `request` tells which */
+  SHIM_EVENT_ERROR = 5,       /* value: an enum shim_error; after SHIM_ERROR_INVALID nothing follows */
+  SHIM_EVENT_BARRIER = 6,     /* `request` tells which shim_link_barrier */
+  SHIM_EVENT_WAIT = 7,        /* `request` tells which wait; value: as of the synchronous form */
+};
+
+enum shim_error {
+  SHIM_ERROR_OTHER = 0,
+  SHIM_ERROR_INTERRUPTED = 1,  /* the connection lives on; the next send starts the service again */
+  SHIM_ERROR_INVALID = 2,      /* terminal */
+  SHIM_ERROR_TERMINATING = 3,  /* the system is about to stop this process */
+  SHIM_ERROR_REQUIREMENT = 4,  /* the peer does not meet the code-signing requirement */
+};
+
+/* 32 bytes, no padding: read by JavaScript through a DataView. */
+typedef struct shim_event {
+  uint32_t kind;    /* enum shim_event_kind */
+  uint32_t source;  /* id of the link the event belongs to; 0 for waits */
+  uint32_t request; /* the caller's number for replies, barriers and waits */
+  int32_t value;    /* enum shim_error, or the result of a wait */
+  void *object;     /* an XPC object that the drainer owns, or NULL */
+  void *link;       /* a shim_link * that the drainer owns (PEER only), or NULL */
+} shim_event;
+
+/*
+ * Makes a queue with a thread of its own that calls `wake(context)` when events are there and were not
+ * announced yet. `wake` may drain or have somebody else drain; it is never called twice at a time.
+ * Returns NULL when no memory or thread can be had.
+ */
+SHIM_EXPORT shim_queue *shim_queue_create(void (*wake)(void *context), void *context);
+
+/* Moves up to `capacity` events into `events`; returns how many. Call until it returns 0. */
+SHIM_EXPORT uint32_t shim_queue_drain(shim_queue *queue, shim_event *events, uint32_t capacity);
+
+/* Ends the thread: after this returned 0, `wake` runs no more. -EDEADLK from inside `wake`. Joins: a
+ * `wake` that waits for the calling thread must have been let go first. */
+SHIM_EXPORT int shim_queue_stop(shim_queue *queue);
+
+/* Releases the queue, which must have been stopped. It is freed when its last link is gone; what is
+ * still on it by then is released. */
+SHIM_EXPORT void shim_queue_release(shim_queue *queue);
+
+/* ----------------------------------------------------------- links.c: connections with a queue ---- */
+
+typedef struct shim_link shim_link;
+
+/*
+ * Each makes an inactive connection or listener whose events go to `queue`; NULL when no memory can be
+ * had. `name` is a NUL-terminated Mach service name; `endpoint` an XPC endpoint object (borrowed).
+ * When more than 64 messages of a link wait undrained, the link is suspended until they are drained:
+ * the sender's messages stay in the sender.
+ */
+SHIM_EXPORT shim_link *shim_link_to_service(shim_queue *queue, const char *name);
+SHIM_EXPORT shim_link *shim_link_to_endpoint(shim_queue *queue, void *endpoint);
+SHIM_EXPORT shim_link *shim_link_listen(shim_queue *queue, const char *name);
+SHIM_EXPORT shim_link *shim_link_listen_anonymous(shim_queue *queue);
+
+/* The link's number in `shim_event.source`, unique within its queue, never 0. */
+SHIM_EXPORT uint32_t shim_link_id(const shim_link *link);
+
+/* The xpc_connection_t (borrowed): valid until shim_link_release. */
+SHIM_EXPORT void *shim_link_connection(const shim_link *link);
+
+/* Sets a code-signing requirement (macOS 12 or later; -ENOTSUP elsewhere). Before activation, once. */
+SHIM_EXPORT int shim_link_require(shim_link *link, const char *requirement);
+
+SHIM_EXPORT void shim_link_activate(shim_link *link);
+SHIM_EXPORT void shim_link_send(shim_link *link, void *message);
+
+/* Sends and later queues SHIM_EVENT_REPLY or SHIM_EVENT_REPLY_ERROR with this `request`, exactly once. */
+SHIM_EXPORT void shim_link_request(shim_link *link, void *message, uint32_t request);
+
+/* Queues SHIM_EVENT_BARRIER once all that was sent before has left. */
+SHIM_EXPORT void shim_link_barrier(shim_link *link, uint32_t request);
+
+/* Cancels: pending requests get SHIM_ERROR_INVALID, then comes the final SHIM_ERROR_INVALID event.
+ * Idempotent. A link that was never activated is activated for it, so that the final event comes. */
+SHIM_EXPORT void shim_link_cancel(shim_link *link);
+
+/* Gives the link up: after its final event was drained, exactly once. */
+SHIM_EXPORT void shim_link_release(shim_link *link);
+
+/*
+ * From now on, when this link becomes invalid, whoever was `owner` of one of the `count` mutexes that
+ * lie `stride` bytes apart from `words` on is declared dead (shim_mutex_abandon), on XPC's thread: a
+ * peer that sits in a synchronous wait learns it too. Runs at once if the link is invalid already.
+ */
+SHIM_EXPORT void shim_link_guard(shim_link *link, void *words, uint32_t stride, uint32_t count,
+                                 uint32_t owner);
+/* Ends that; after it returned, `words` may be unmapped. */
+SHIM_EXPORT void shim_link_unguard(shim_link *link);
+
+/* --------------------------------------------------- values.c: iteration and constants of XPC ---- */
+
+/* Lists a dictionary: keys and values (both borrowed from it) of up to `capacity` entries; returns the
+ * count of all entries. */
+SHIM_EXPORT uint32_t shim_dictionary_entries(void *dictionary, const char **keys, void **values,
+                                             uint32_t capacity);
+
+/* --------------------------------------------------------------- memory.c: shareable mappings ---- */
+
+typedef struct shim_mapping {
+  void *address;
+  uint64_t mapped; /* bytes to unmap: the length in whole pages */
+  int64_t fd;      /* the read-only descriptor to hand out (the caller closes it), or -1 */
+} shim_mapping;
+
+/* A zeroed mapping that xpc_shmem_create accepts. `length` is in bytes, above 0. */
+SHIM_EXPORT int shim_memory_create(uint64_t length, shim_mapping *mapping);
+
+/* A zeroed mapping of which only this process can ever write: `fd` is a descriptor that the kernel lets
+ * nobody map writable. */
+SHIM_EXPORT int shim_memory_create_read_only(uint64_t length, shim_mapping *mapping);
+
+/* Maps a received shmem object, writable. -EMSGSIZE when it is shorter than `length`; -EPERM when its
+ * maker could still shrink it under us. */
+SHIM_EXPORT int shim_memory_open(void *shmem, uint64_t length, shim_mapping *mapping);
+
+/* Maps a received XPC fd object, read-only; the errors of shim_memory_open. */
+SHIM_EXPORT int shim_memory_open_read_only(void *fd, uint64_t length, shim_mapping *mapping);
+
+/* Makes the pages resident now; -ENOMEM where that cannot be. */
+SHIM_EXPORT int shim_memory_prefault(void *address, uint64_t length, bool writable);
+
+SHIM_EXPORT int shim_memory_close(void *address, uint64_t mapped);
+
+SHIM_EXPORT uint64_t shim_memory_page_size(void);
+SHIM_EXPORT uint64_t shim_memory_physical(void); /* bytes of memory and swap; 0 when unknown */
+
+/* ------------------------------------------------------------------ words.c: words and waiting ---- */
+
+/* A word to wait on is 32 bits, aligned, in a mapping that both sides share. All accesses are
+ * sequentially consistent. */
+SHIM_EXPORT uint32_t shim_word_load(const void *word);
+SHIM_EXPORT void shim_word_store(void *word, uint32_t value);
+
+/* A 64-bit word as a double: exact below 2^53, which is where revisions stay. */
+SHIM_EXPORT double shim_word_load64(const void *word);
+
+/* Monotonic nanoseconds, the same clock in all processes of this machine. */
+SHIM_EXPORT double shim_clock(void);
+
+/* Whether cross-process waits are the kernel's (true) or a bounded back-off (macOS before 14.4). */
+SHIM_EXPORT bool shim_wait_is_native(void);
+
+/* ------------------------------------------------------------ mutex.c: a mutex owned by a link ---- */
+
+/*
+ * One 32-bit word: bits 0..29 the owner (0: free), bit 30 "the last owner died", bit 31 "somebody waits
+ * in the kernel". Owners are given out by the server of a service and never again.
+ */
+#define SHIM_MUTEX_OWNER 0x3fffffffu
+#define SHIM_MUTEX_ABANDONED 0x40000000u
+#define SHIM_MUTEX_CONTENDED 0x80000000u
+
+enum shim_mutex_result {
+  SHIM_MUTEX_BUSY = 0,
+  SHIM_MUTEX_LOCKED = 1,
+  SHIM_MUTEX_LOCKED_ABANDONED = 2, /* locked, and the holder before died */
+  SHIM_MUTEX_TIMED_OUT = 3,
+  SHIM_MUTEX_CANCELLED = 4,
+};
+
+SHIM_EXPORT int32_t shim_mutex_try(void *word, uint32_t owner);
+
+/* `spins` loads before parking; `milliseconds` below 0 waits for ever. */
+SHIM_EXPORT int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spins, double milliseconds);
+
+/* 0, or -EPERM when `owner` does not hold it (any more). */
+SHIM_EXPORT int32_t shim_mutex_unlock(void *word, uint32_t owner);
+
+/* Declares `owner` dead: if it holds the mutex, the next to lock it learns so. 1 if it held it. */
+SHIM_EXPORT int32_t shim_mutex_abandon(void *word, uint32_t owner);
+
+/* ------------------------------------------------- waiter.c: waits for those who cannot block ---- */
+
+/*
+ * Waits on a thread of the shim's own and queues SHIM_EVENT_WAIT with this `request`, exactly once;
+ * value: an enum shim_mutex_result. 0 or a negative errno when no thread can be had.
+ */
+SHIM_EXPORT int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
+                                      double milliseconds);
+
+/* The same for shim_revision_wait; value 1: changed, 3: timed out, 4: cancelled. */
+SHIM_EXPORT int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision, void *parked,
+                                         double after, double milliseconds);
+
+/* Ends such a wait soon, with SHIM_MUTEX_CANCELLED or, if that came first, its result. Nothing happens
+ * if it is over. The event still comes. */
+SHIM_EXPORT void shim_wait_cancel(shim_queue *queue, uint32_t request);
+
+/* -------------------------------------------------------- revisions.c: commits and who is told ---- */
+
+/*
+ * A revision is a 64-bit word that only grows. Each waiter owns a 32-bit parked word a region, that it
+ * alone writes: bit 0, it reads its doorbell; the bits above count its threads that wait in the kernel.
+ */
+#define SHIM_PARKED_BELL 1u
+#define SHIM_PARKED_THREAD 2u /* added and subtracted */
+
+typedef struct shim_audience shim_audience;
+
+/* Those whom commits wake: a set of (parked words, doorbell). Used by one thread at a time. */
+SHIM_EXPORT shim_audience *shim_audience_create(void);
+SHIM_EXPORT void shim_audience_free(shim_audience *audience);
+
+/* `parked`: the member's parked words, `count` of them, 4 bytes apart; `bell`: a socket to ring (kept by
+ * the caller), or -1. Returns a number for shim_audience_remove, or a negative errno. */
+SHIM_EXPORT int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t count,
+                                      int32_t bell);
+SHIM_EXPORT void shim_audience_set_bell(shim_audience *audience, int32_t member, int32_t bell);
+SHIM_EXPORT void shim_audience_remove(shim_audience *audience, int32_t member);
+
+/* Adds 1 to the revision and wakes those of the audience that are parked on region `index`. Returns the
+ * new revision. */
+SHIM_EXPORT double shim_revision_commit(shim_audience *audience, void *revision, uint32_t index);
+
+/* Wakes like a commit, without one: for relaying somebody else's. */
+SHIM_EXPORT void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index);
+
+/* Waits until the revision is not `after`: `spins` loads, then parked in the kernel. `milliseconds` below
+ * 0 waits for ever. Returns the revision; `after` again when the time is over. */
+SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, double after, uint32_t spins,
+                                      double milliseconds);
+
+/* ------------------------------------------------------------- doorbell.c: sockets as doorbells ---- */
+
+/* Connects to the Unix socket at `path`: a descriptor to hand to those who ring, or a negative errno. */
+SHIM_EXPORT int32_t shim_bell_connect(const char *path);
+
+/* Sends one byte, never blocks. 0 also when the buffer is full: then the reader is awake anyway. */
+SHIM_EXPORT int32_t shim_bell_ring(int32_t bell);
+
+SHIM_EXPORT int32_t shim_descriptor_close(int32_t fd);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

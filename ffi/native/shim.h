@@ -75,8 +75,13 @@ SHIM_EXPORT shim_queue *shim_queue_create(void (*wake)(void *context), void *con
 /* Moves up to `capacity` events into `events`; returns how many. Call until it returns 0. */
 SHIM_EXPORT uint32_t shim_queue_drain(shim_queue *queue, shim_event *events, uint32_t capacity);
 
-/* Ends the thread: after this returned 0, `wake` runs no more. -EDEADLK from inside `wake`. Joins: a
- * `wake` that waits for the calling thread must have been let go first. */
+/* Asks the thread to end: it calls `wake` once more, before which shim_queue_finished turns true. */
+SHIM_EXPORT void shim_queue_finish(shim_queue *queue);
+SHIM_EXPORT bool shim_queue_finished(shim_queue *queue);
+
+/* Ends the thread: after this returned 0, `wake` runs no more. -EDEADLK from inside `wake`. Joins, so a
+ * `wake` that waits for the calling thread would never end: a caller of that kind asks by
+ * shim_queue_finish, lets the last `wake` return, and then stops. */
 SHIM_EXPORT int shim_queue_stop(shim_queue *queue);
 
 /* Releases the queue, which must have been stopped. It is freed when its last link is gone; what is
@@ -110,11 +115,12 @@ SHIM_EXPORT int shim_link_require(shim_link *link, const char *requirement);
 SHIM_EXPORT void shim_link_activate(shim_link *link);
 SHIM_EXPORT void shim_link_send(shim_link *link, void *message);
 
-/* Sends and later queues SHIM_EVENT_REPLY or SHIM_EVENT_REPLY_ERROR with this `request`, exactly once. */
-SHIM_EXPORT void shim_link_request(shim_link *link, void *message, uint32_t request);
+/* Sends and later queues SHIM_EVENT_REPLY or SHIM_EVENT_REPLY_ERROR with this `request`, exactly once.
+ * 0, or -ENOMEM and nothing was sent. */
+SHIM_EXPORT int shim_link_request(shim_link *link, void *message, uint32_t request);
 
-/* Queues SHIM_EVENT_BARRIER once all that was sent before has left. */
-SHIM_EXPORT void shim_link_barrier(shim_link *link, uint32_t request);
+/* Queues SHIM_EVENT_BARRIER once all that was sent before has left. 0 or -ENOMEM. */
+SHIM_EXPORT int shim_link_barrier(shim_link *link, uint32_t request);
 
 /* Cancels: pending requests get SHIM_ERROR_INVALID, then comes the final SHIM_ERROR_INVALID event.
  * Idempotent. A link that was never activated is activated for it, so that the final event comes. */

@@ -1,0 +1,60 @@
+/* internal.h: what the shim's files share among themselves. */
+#ifndef XPC_SHMEM_INTERNAL_H
+#define XPC_SHMEM_INTERNAL_H
+
+#include <pthread.h>
+
+#include "shim.h"
+
+/* events.c: a place for an event, allocated before the event is certain, so that none is ever lost. */
+typedef struct shim_node {
+  struct shim_node *next;
+  shim_event event;
+  shim_link *of; /* retained; told by shim_link_drained when the event is taken, or NULL */
+} shim_node;
+
+/* Appends the node; the queue owns it, and what its event holds, from now on. */
+void shim_queue_push(shim_queue *queue, shim_node *node);
+
+shim_queue *shim_queue_retain(shim_queue *queue);
+void shim_queue_drop(shim_queue *queue);
+uint32_t shim_queue_next_id(shim_queue *queue);
+
+/* waiter.c: the waits that run for a queue. */
+typedef struct shim_wait shim_wait;
+pthread_mutex_t *shim_queue_lock(shim_queue *queue);
+shim_wait **shim_queue_waits(shim_queue *queue); /* under the lock */
+
+/* links.c */
+void shim_link_drained(shim_link *link); /* an event that counted was taken; drops its reference */
+void shim_link_reject(shim_link *link);  /* a peer that nobody took: cancels and gives it up */
+
+/* words.c: waits between processes on a 32-bit word in shared memory. */
+
+/* Sleeps while *word is `expected`, for at most `nanoseconds` (0: for ever). 0 when woken (perhaps for
+ * nothing) or when the word differs, -ETIMEDOUT when the time is over. */
+int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds);
+/* Wakes one or all of those; whether there was one. */
+bool shim_wake(void *word, bool all);
+
+uint64_t shim_now(void); /* monotonic nanoseconds */
+/* A point in time from milliseconds (below 0, or too far to matter: UINT64_MAX, never). */
+uint64_t shim_deadline(double milliseconds);
+
+/* mutex.c: the wait behind both forms of it. `cancelled` (may be NULL) is looked at after each wake. */
+int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spins, uint64_t deadline,
+                              const _Atomic bool *cancelled);
+
+/* Makes all waits for the mutex look again; none falls asleep on what it saw before. */
+void shim_mutex_stir(void *word);
+
+/* revisions.c: the same for revisions; 1 when it is not `after` any more. */
+int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spins,
+                                 uint64_t deadline, const _Atomic bool *cancelled);
+/* Makes the waits on a revision look again, within a fifth of a second: the word is not ours to change. */
+void shim_revision_stir(void *revision);
+
+/* One step of a spin: tells the processor that this is one. */
+void shim_pause(void);
+
+#endif

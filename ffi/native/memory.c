@@ -1,0 +1,226 @@
+/* memory.c: mappings that may be shared, writable by all or by their maker only. */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xpc/xpc.h>
+
+#include "internal.h"
+
+#if defined(__linux__)
+#include <sys/sysinfo.h>
+#include <xpc/linux.h>
+#elif defined(__APPLE__)
+#include <stdlib.h>
+#include <sys/sysctl.h>
+#endif
+
+/* Linux's numbers, for C libraries older than the kernel. */
+#if defined(__linux__)
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#define F_SEAL_SEAL 0x0001
+#define F_SEAL_SHRINK 0x0002
+#define F_SEAL_GROW 0x0004
+#define F_SEAL_WRITE 0x0008
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MFD_CLOEXEC
+#define MFD_CLOEXEC 1u
+#define MFD_ALLOW_SEALING 2u
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+#endif
+
+uint64_t shim_memory_page_size(void) {
+  long size = sysconf(_SC_PAGESIZE);
+  return size > 0 ? (uint64_t)size : 4096;
+}
+
+uint64_t shim_memory_physical(void) {
+#if defined(__linux__)
+  struct sysinfo info;
+  if (sysinfo(&info) != 0) return 0;
+  return ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+#else
+  uint64_t bytes = 0;
+  size_t size = sizeof bytes;
+  /* Swap on macOS grows with the free disk and is not counted. */
+  return sysctlbyname("hw.memsize", &bytes, &size, NULL, 0) == 0 ? bytes : 0;
+#endif
+}
+
+/* The length in whole pages, or 0 when it is 0 or does not fit. */
+static size_t whole_pages(uint64_t length) {
+  uint64_t page = shim_memory_page_size();
+  if (length == 0 || length > (uint64_t)INTPTR_MAX - page) return 0;
+  return (size_t)((length + page - 1) / page * page);
+}
+
+int shim_memory_create(uint64_t length, shim_mapping *mapping) {
+  size_t mapped = whole_pages(length);
+  if (mapped == 0) return -EINVAL;
+#if defined(__linux__)
+  void *address = xpc_linux_shmem_allocate(mapped);
+  if (address == NULL) return -errno;
+#else
+  void *address = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
+  if (address == MAP_FAILED) return -errno;
+#endif
+  *mapping = (shim_mapping){.address = address, .mapped = mapped, .fd = -1};
+  return 0;
+}
+
+#if defined(__linux__)
+
+int shim_memory_create_read_only(uint64_t length, shim_mapping *mapping) {
+  size_t mapped = whole_pages(length);
+  if (mapped == 0) return -EINVAL;
+  int fd = memfd_create("xpc-shmem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  void *address = MAP_FAILED;
+  if (ftruncate(fd, (off_t)mapped) == 0) {
+    address = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  }
+  /* After the seal no new mapping can be writable; ours stays. A read-only descriptor alone would not do:
+   * it can be opened again for writing through /proc. */
+  if (address == MAP_FAILED ||
+      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0) {
+    int error = errno;
+    if (address != MAP_FAILED) (void)munmap(address, mapped);
+    (void)close(fd);
+    return -error;
+  }
+  *mapping = (shim_mapping){.address = address, .mapped = mapped, .fd = fd};
+  return 0;
+}
+
+#else
+
+int shim_memory_create_read_only(uint64_t length, shim_mapping *mapping) {
+  size_t mapped = whole_pages(length);
+  if (mapped == 0) return -EINVAL;
+  char name[32]; /* shm_open takes at most 31 characters on macOS */
+  int writable = -1;
+  for (int attempt = 0; attempt < 16 && writable < 0; attempt++) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t random[12];
+    arc4random_buf(random, sizeof random);
+    char *end = name;
+    for (const char *prefix = "/xpc."; *prefix != '\0'; prefix++) *end++ = *prefix;
+    for (size_t i = 0; i < sizeof random; i++) {
+      *end++ = digits[random[i] >> 4];
+      *end++ = digits[random[i] & 15];
+    }
+    *end = '\0';
+    writable = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (writable < 0 && errno != EEXIST) return -errno;
+  }
+  if (writable < 0) return -EEXIST;
+  int error = 0;
+  int fd = -1;
+  void *address = MAP_FAILED;
+  /* Once only: a second ftruncate of a shared memory object fails on macOS. */
+  if (ftruncate(writable, (off_t)mapped) != 0 || (fd = shm_open(name, O_RDONLY)) < 0) error = errno;
+  /* The name is needed no more: nobody but the holder of the descriptor can open it. */
+  if (shm_unlink(name) != 0 && error == 0) error = errno;
+  if (error == 0) {
+    address = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, writable, 0);
+    if (address == MAP_FAILED) error = errno;
+  }
+  if (error == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) error = errno;
+  (void)close(writable);
+  if (error != 0) {
+    if (address != MAP_FAILED) (void)munmap(address, mapped);
+    if (fd >= 0) (void)close(fd);
+    return -error;
+  }
+  *mapping = (shim_mapping){.address = address, .mapped = mapped, .fd = fd};
+  return 0;
+}
+
+#endif
+
+int shim_memory_open(void *shmem, uint64_t length, shim_mapping *mapping) {
+  if (whole_pages(length) == 0) return -EINVAL;
+  if (xpc_get_type(shmem) != XPC_TYPE_SHMEM) return -EINVAL;
+  void *address = NULL;
+  size_t mapped = xpc_shmem_map(shmem, &address);
+  if (mapped == 0) return -ENOMEM;
+  if (mapped < length) {
+    (void)munmap(address, mapped);
+    return -EMSGSIZE;
+  }
+  *mapping = (shim_mapping){.address = address, .mapped = mapped, .fd = -1};
+  return 0;
+}
+
+/* What a received descriptor must be before its pages are touched: as long as was said, for ever. */
+static int check_descriptor(int fd, size_t mapped) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return -errno;
+  if (status.st_size < 0 || (uint64_t)status.st_size < mapped) return -EMSGSIZE;
+#if defined(__linux__)
+  int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return -EPERM; /* no memfd: its owner could truncate it, and our reads would fault */
+  if ((seals & F_SEAL_SHRINK) == 0) return -EPERM;
+#endif
+  return 0;
+}
+
+int shim_memory_open_read_only(void *object, uint64_t length, shim_mapping *mapping) {
+  size_t mapped = whole_pages(length);
+  if (mapped == 0 || xpc_get_type(object) != XPC_TYPE_FD) return -EINVAL;
+  int fd = xpc_fd_dup(object);
+  if (fd < 0) return -EBADF;
+  int error = check_descriptor(fd, mapped);
+  if (error == 0) {
+    void *address = mmap(NULL, mapped, PROT_READ, MAP_SHARED, fd, 0);
+    if (address == MAP_FAILED) {
+      error = -errno;
+    } else {
+      *mapping = (shim_mapping){.address = address, .mapped = mapped, .fd = -1};
+    }
+  }
+  (void)close(fd); /* the mapping keeps the memory */
+  return error;
+}
+
+int shim_memory_prefault(void *address, uint64_t length, bool writable) {
+  size_t mapped = whole_pages(length);
+  if (mapped == 0) return -EINVAL;
+#if defined(__linux__)
+  if (madvise(address, mapped, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0) return 0;
+  if (errno != EINVAL) return -ENOMEM; /* EINVAL: a kernel before 5.14, which has to be shown each page */
+#endif
+  uint64_t page = shim_memory_page_size();
+  for (uint64_t offset = 0; offset < mapped; offset += page) {
+    volatile uint8_t *byte = (volatile uint8_t *)address + offset;
+    if (writable) {
+      /* An atomic nothing: the peer may be writing there. */
+      (void)__atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
+    } else {
+      (void)*byte;
+    }
+  }
+  return 0;
+}
+
+int shim_memory_close(void *address, uint64_t mapped) {
+#if defined(__linux__)
+  /* The allocator remembers what it made; what was received or sealed is not its. */
+  if (xpc_linux_shmem_deallocate(address, (size_t)mapped) == 0) return 0;
+#endif
+  return munmap(address, (size_t)mapped) == 0 ? 0 : -errno;
+}

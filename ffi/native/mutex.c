@@ -1,0 +1,108 @@
+/*
+ * mutex.c: a mutex between processes that belongs to a link, not to a thread.
+ *
+ * One word says who owns it, so that the survivor of a death can tell what the dead one held. pthread's
+ * robust mutexes cannot serve: they belong to threads, of which Deno's come and go, and macOS has none.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "internal.h"
+
+/* Tries once, leaving `keep` (the contended bit) set for those who know of waiters. */
+static int32_t take(_Atomic uint32_t *word, uint32_t owner, uint32_t keep, uint32_t *seen) {
+  uint32_t state = atomic_load(word);
+  while ((state & SHIM_MUTEX_OWNER) == 0) {
+    uint32_t next = owner | keep | (state & SHIM_MUTEX_CONTENDED);
+    if (atomic_compare_exchange_weak(word, &state, next)) {
+      return (state & SHIM_MUTEX_ABANDONED) != 0 ? SHIM_MUTEX_LOCKED_ABANDONED : SHIM_MUTEX_LOCKED;
+    }
+  }
+  *seen = state;
+  return SHIM_MUTEX_BUSY;
+}
+
+int32_t shim_mutex_try(void *word, uint32_t owner) {
+  uint32_t seen;
+  return take(word, owner & SHIM_MUTEX_OWNER, 0, &seen);
+}
+
+int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spins, uint64_t deadline,
+                              const _Atomic bool *cancelled) {
+  _Atomic uint32_t *state = word;
+  uint32_t seen = 0;
+  owner &= SHIM_MUTEX_OWNER;
+  for (uint32_t spin = 0;; spin++) {
+    int32_t taken = take(state, owner, 0, &seen);
+    if (taken != SHIM_MUTEX_BUSY) return taken;
+    if (spin >= spins) break;
+    shim_pause();
+  }
+  for (;;) {
+    if (cancelled != NULL && atomic_load(cancelled)) return SHIM_MUTEX_CANCELLED;
+    /* Say that somebody waits before sleeping on exactly that state; who takes the mutex after a wait
+     * keeps the bit, since others may wait still. */
+    if ((seen & SHIM_MUTEX_CONTENDED) != 0 ||
+        atomic_compare_exchange_strong(state, &seen, seen | SHIM_MUTEX_CONTENDED)) {
+      uint64_t left = 0;
+      if (deadline != UINT64_MAX) {
+        uint64_t now = shim_now();
+        if (now >= deadline) return SHIM_MUTEX_TIMED_OUT;
+        left = deadline - now;
+      }
+      (void)shim_wait_on(word, seen | SHIM_MUTEX_CONTENDED, left); /* the loop tells why it ended */
+    }
+    int32_t taken = take(state, owner, SHIM_MUTEX_CONTENDED, &seen);
+    if (taken != SHIM_MUTEX_BUSY) return taken;
+  }
+}
+
+int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spins, double milliseconds) {
+  return shim_mutex_wait_until(word, owner, spins, shim_deadline(milliseconds), NULL);
+}
+
+/*
+ * Wakes one waiter of a mutex that was just freed. The contended bit stays until the kernel says that
+ * nobody sleeps: a waiter that is killed between its wake and its turn must not leave the others asleep.
+ */
+static void pass_on(_Atomic uint32_t *state, uint32_t freed) {
+  if ((freed & SHIM_MUTEX_CONTENDED) == 0) return;
+  if (!shim_wake(state, false)) {
+    /* Who sleeps from now on sets the bit again; who took the mutex meanwhile keeps it. */
+    (void)atomic_compare_exchange_strong(state, &freed, freed & ~SHIM_MUTEX_CONTENDED);
+  }
+}
+
+/* Frees the mutex if `owner` holds it, leaving `mark` behind. */
+static bool leave(void *word, uint32_t owner, uint32_t mark) {
+  _Atomic uint32_t *state = word;
+  uint32_t seen = atomic_load(state);
+  uint32_t next;
+  do {
+    if ((seen & SHIM_MUTEX_OWNER) != owner) return false;
+    next = mark | (seen & SHIM_MUTEX_CONTENDED);
+  } while (!atomic_compare_exchange_weak(state, &seen, next));
+  pass_on(state, next);
+  return true;
+}
+
+int32_t shim_mutex_unlock(void *word, uint32_t owner) {
+  owner &= SHIM_MUTEX_OWNER;
+  return owner != 0 && leave(word, owner, 0) ? 0 : -EPERM;
+}
+
+int32_t shim_mutex_abandon(void *word, uint32_t owner) {
+  owner &= SHIM_MUTEX_OWNER;
+  if (owner != 0 && leave(word, owner, SHIM_MUTEX_ABANDONED)) return 1;
+  /* The dead one may have been woken for its turn: hand that on. */
+  uint32_t seen = atomic_load((_Atomic uint32_t *)word);
+  if ((seen & SHIM_MUTEX_OWNER) == 0) pass_on(word, seen);
+  return 0;
+}
+
+void shim_mutex_stir(void *word) {
+  /* A wait sleeps only while the word is what it saw, with the contended bit: without it, it looks again,
+   * sees why, and sets it anew if it goes on. */
+  (void)atomic_fetch_and((_Atomic uint32_t *)word, ~SHIM_MUTEX_CONTENDED);
+  (void)shim_wake(word, true);
+}

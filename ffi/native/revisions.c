@@ -1,0 +1,131 @@
+/* revisions.c: words that only grow, and waking those who wait for them to grow. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+struct member {
+  const _Atomic uint32_t *parked; /* NULL: a free place */
+  uint32_t count;
+  int32_t bell;
+};
+
+struct shim_audience {
+  struct member *members;
+  uint32_t capacity;
+  uint32_t used; /* places below this may be taken */
+};
+
+shim_audience *shim_audience_create(void) { return calloc(1, sizeof(shim_audience)); }
+
+void shim_audience_free(shim_audience *audience) {
+  if (audience == NULL) return;
+  free(audience->members);
+  free(audience);
+}
+
+int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t count, int32_t bell) {
+  uint32_t place = 0;
+  while (place < audience->used && audience->members[place].parked != NULL) place++;
+  if (place == audience->capacity) {
+    if (audience->capacity >= 65536) return -ENOSPC;
+    uint32_t capacity = audience->capacity == 0 ? 8 : audience->capacity * 2;
+    struct member *members = realloc(audience->members, capacity * sizeof *members);
+    if (members == NULL) return -ENOMEM;
+    audience->members = members;
+    audience->capacity = capacity;
+  }
+  audience->members[place] = (struct member){.parked = parked, .count = count, .bell = bell};
+  if (place == audience->used) audience->used++;
+  return (int32_t)place;
+}
+
+static struct member *find(shim_audience *audience, int32_t member) {
+  if (member < 0 || (uint32_t)member >= audience->used) return NULL;
+  return &audience->members[member];
+}
+
+void shim_audience_set_bell(shim_audience *audience, int32_t member, int32_t bell) {
+  struct member *found = find(audience, member);
+  if (found != NULL) found->bell = bell;
+}
+
+void shim_audience_remove(shim_audience *audience, int32_t member) {
+  struct member *found = find(audience, member);
+  if (found == NULL) return;
+  memset(found, 0, sizeof *found);
+  while (audience->used > 0 && audience->members[audience->used - 1].parked == NULL) audience->used--;
+}
+
+/* The half of a 64-bit word that changes with each commit: what the kernel's waits look at. */
+static void *low_half(void *revision) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return revision;
+#else
+  return (char *)revision + 4;
+#endif
+}
+
+void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index) {
+  bool threads = false;
+  for (uint32_t place = 0; place < audience->used; place++) {
+    const struct member *member = &audience->members[place];
+    if (member->parked == NULL || index >= member->count) continue;
+    uint32_t parked = atomic_load(&member->parked[index]);
+    if ((parked & SHIM_PARKED_BELL) != 0 && member->bell >= 0) {
+      (void)shim_bell_ring(member->bell); /* a bell that is gone: its link will say so */
+    }
+    if (parked >= SHIM_PARKED_THREAD) threads = true;
+  }
+  if (threads) (void)shim_wake(low_half(revision), true);
+}
+
+double shim_revision_commit(shim_audience *audience, void *revision, uint32_t index) {
+  uint64_t next = atomic_fetch_add((_Atomic uint64_t *)revision, 1) + 1;
+  shim_revision_wake(audience, revision, index);
+  return (double)next;
+}
+
+/* A cancel that comes between the look at its flag and the sleep is seen after this many nanoseconds. */
+#define LOOK_AGAIN 200000000u
+
+void shim_revision_stir(void *revision) { (void)shim_wake(low_half(revision), true); }
+
+int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spins,
+                                 uint64_t deadline, const _Atomic bool *cancelled) {
+  const _Atomic uint64_t *word = revision;
+  for (uint32_t spin = 0;; spin++) {
+    if (atomic_load(word) != after) return SHIM_MUTEX_LOCKED;
+    if (spin >= spins) break;
+    shim_pause();
+  }
+  int32_t result = SHIM_MUTEX_LOCKED;
+  (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
+  /* The order matters: parked first, then the look at the word; a commit does the reverse. */
+  while (atomic_load(word) == after) {
+    if (cancelled != NULL && atomic_load(cancelled)) {
+      result = SHIM_MUTEX_CANCELLED;
+      break;
+    }
+    uint64_t left = 0;
+    if (deadline != UINT64_MAX) {
+      uint64_t now = shim_now();
+      if (now >= deadline) {
+        result = SHIM_MUTEX_TIMED_OUT;
+        break;
+      }
+      left = deadline - now;
+    }
+    if (cancelled != NULL && (left == 0 || left > LOOK_AGAIN)) left = LOOK_AGAIN;
+    (void)shim_wait_on(low_half(revision), (uint32_t)after, left); /* the loop tells why it ended */
+  }
+  (void)atomic_fetch_sub((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
+  return result;
+}
+
+double shim_revision_wait(void *revision, void *parked, double after, uint32_t spins, double milliseconds) {
+  (void)shim_revision_wait_until(revision, parked, (uint64_t)after, spins, shim_deadline(milliseconds), NULL);
+  return shim_word_load64(revision);
+}

@@ -1,0 +1,119 @@
+/*
+ * waiter.c: waits for those who cannot block, each on a thread of its own.
+ *
+ * A mutex belongs to a link and not to a thread, so a thread of ours may wait for it and take it. The
+ * threads exist only while somebody waits: an uncontended mutex never comes here.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+/* More than this many waits at once in a realm is a fault of the program, not a load. */
+#define MOST_WAITS 256
+
+struct shim_wait {
+  shim_wait *next;
+  shim_queue *queue;
+  shim_node *node;
+  void *word;   /* the mutex, or the revision */
+  void *parked; /* of a revision; NULL: a mutex */
+  uint32_t request;
+  uint32_t owner;
+  uint64_t after;
+  uint64_t deadline;
+  _Atomic bool cancelled;
+};
+
+static void *run(void *argument) {
+  shim_wait *wait = argument;
+  shim_node *node = wait->node;
+  if (wait->parked == NULL) {
+    node->event.value =
+        shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
+  } else {
+    node->event.value = shim_revision_wait_until(wait->word, wait->parked, wait->after, 0, wait->deadline,
+                                                 &wait->cancelled);
+  }
+  node->event.kind = SHIM_EVENT_WAIT;
+  node->event.request = wait->request;
+  shim_queue *queue = wait->queue;
+  /* Out of the list first: once the event is out, nobody may touch the word for this wait. */
+  pthread_mutex_lock(shim_queue_lock(queue));
+  shim_wait **place = shim_queue_waits(queue);
+  while (*place != wait) place = &(*place)->next;
+  *place = wait->next;
+  pthread_mutex_unlock(shim_queue_lock(queue));
+  free(wait);
+  shim_queue_push(queue, node);
+  shim_queue_drop(queue);
+  return NULL;
+}
+
+static int start(shim_queue *queue, const shim_wait *like) {
+  shim_wait *wait = malloc(sizeof *wait);
+  shim_node *node = calloc(1, sizeof *node);
+  pthread_attr_t attributes;
+  if (wait == NULL || node == NULL || pthread_attr_init(&attributes) != 0) {
+    free(wait);
+    free(node);
+    return -ENOMEM;
+  }
+  wait->word = like->word;
+  wait->parked = like->parked;
+  wait->request = like->request;
+  wait->owner = like->owner;
+  wait->after = like->after;
+  wait->deadline = like->deadline;
+  atomic_init(&wait->cancelled, false);
+  wait->node = node;
+  wait->queue = shim_queue_retain(queue);
+  /* Hung in before the thread runs, since it takes itself out. */
+  pthread_mutex_lock(shim_queue_lock(queue));
+  uint32_t count = 0;
+  for (shim_wait *other = *shim_queue_waits(queue); other != NULL; other = other->next) count++;
+  wait->next = *shim_queue_waits(queue);
+  *shim_queue_waits(queue) = wait;
+  pthread_t thread;
+  int error = count >= MOST_WAITS ? EAGAIN : pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  if (error == 0) error = pthread_attr_setstacksize(&attributes, 256 * 1024);
+  if (error == 0) error = pthread_create(&thread, &attributes, run, wait);
+  if (error != 0) *shim_queue_waits(queue) = wait->next;
+  pthread_mutex_unlock(shim_queue_lock(queue));
+  pthread_attr_destroy(&attributes);
+  if (error != 0) {
+    free(wait);
+    free(node);
+    shim_queue_drop(queue);
+  }
+  return -error;
+}
+
+int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
+                          double milliseconds) {
+  shim_wait like = {
+      .word = word, .request = request, .owner = owner, .deadline = shim_deadline(milliseconds)};
+  return start(queue, &like);
+}
+
+int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision, void *parked, double after,
+                             double milliseconds) {
+  shim_wait like = {.word = revision,
+                    .parked = parked,
+                    .request = request,
+                    .after = (uint64_t)after,
+                    .deadline = shim_deadline(milliseconds)};
+  return start(queue, &like);
+}
+
+void shim_wait_cancel(shim_queue *queue, uint32_t request) {
+  pthread_mutex_lock(shim_queue_lock(queue));
+  for (shim_wait *wait = *shim_queue_waits(queue); wait != NULL; wait = wait->next) {
+    if (wait->request != request) continue;
+    atomic_store(&wait->cancelled, true);
+    if (wait->parked == NULL) shim_mutex_stir(wait->word);
+    else shim_revision_stir(wait->word);
+  }
+  pthread_mutex_unlock(shim_queue_lock(queue));
+}

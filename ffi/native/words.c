@@ -1,0 +1,116 @@
+/* words.c: atomics on words in shared memory, and waits between processes on them. */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "internal.h"
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__APPLE__)
+#include <os/clock.h>
+
+/* Declared here because the SDKs of older Xcodes lack <os/os_sync_wait_on_address.h>; as documented in
+ * Apple's header of that name (macOS 14.4). Weak: the address is NULL where the system is older. */
+#define SYNC_SHARED 1u
+#define SINCE_14_4 __attribute__((weak_import))
+extern int os_sync_wait_on_address(void *address, uint64_t value, size_t size, uint32_t flags) SINCE_14_4;
+extern int os_sync_wait_on_address_with_timeout(void *address, uint64_t value, size_t size, uint32_t flags,
+                                                os_clockid_t clock, uint64_t timeout) SINCE_14_4;
+extern int os_sync_wake_by_address_any(void *address, size_t size, uint32_t flags) SINCE_14_4;
+extern int os_sync_wake_by_address_all(void *address, size_t size, uint32_t flags) SINCE_14_4;
+#endif
+
+uint32_t shim_version(void) { return SHIM_VERSION; }
+
+uint32_t shim_word_load(const void *word) {
+  return atomic_load((const _Atomic uint32_t *)word);
+}
+
+void shim_word_store(void *word, uint32_t value) {
+  atomic_store((_Atomic uint32_t *)word, value);
+}
+
+double shim_word_load64(const void *word) {
+  return (double)atomic_load((const _Atomic uint64_t *)word);
+}
+
+uint64_t shim_now(void) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 0; /* cannot fail for this clock */
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+double shim_clock(void) { return (double)shim_now(); }
+
+uint64_t shim_deadline(double milliseconds) {
+  /* A year is for ever; also what is not a number. */
+  if (!(milliseconds >= 0) || milliseconds > 365.0 * 24 * 3600 * 1000) return UINT64_MAX;
+  return shim_now() + (uint64_t)(milliseconds * 1e6);
+}
+
+void shim_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb"); /* longer than `yield`, which many cores treat as nothing */
+#endif
+}
+
+#if defined(__linux__)
+
+bool shim_wait_is_native(void) { return true; }
+
+int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds) {
+  struct timespec time = {.tv_sec = (time_t)(nanoseconds / 1000000000u),
+                          .tv_nsec = (long)(nanoseconds % 1000000000u)};
+  /* Without FUTEX_PRIVATE_FLAG: the key is the page of the file, so addresses may differ. */
+  long result = syscall(SYS_futex, word, FUTEX_WAIT, expected, nanoseconds == 0 ? NULL : &time, NULL, 0);
+  if (result == -1 && errno == ETIMEDOUT) return -ETIMEDOUT;
+  return 0; /* woken, EAGAIN (differs) or EINTR: the caller looks at the word again */
+}
+
+bool shim_wake(void *word, bool all) {
+  /* The kernel returns how many it woke; it fails only for a bad address, which a mapped word is not. */
+  return syscall(SYS_futex, word, FUTEX_WAKE, all ? INT32_MAX : 1, NULL, NULL, 0) > 0;
+}
+
+#elif defined(__APPLE__)
+
+/* os_sync_wait_on_address came with macOS 14.4. Before, a waiter looks at the word again after pauses that
+ * grow to a millisecond. */
+bool shim_wait_is_native(void) { return os_sync_wait_on_address != NULL; }
+
+int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds) {
+  if (shim_wait_is_native()) {
+    int result = nanoseconds == 0
+                     ? os_sync_wait_on_address(word, expected, 4, SYNC_SHARED)
+                     : os_sync_wait_on_address_with_timeout(word, expected, 4, SYNC_SHARED,
+                                                            OS_CLOCK_MACH_ABSOLUTE_TIME, nanoseconds);
+    if (result < 0 && errno == ETIMEDOUT) return -ETIMEDOUT;
+    return 0; /* EINTR; EFAULT (the page was out): the caller loads the word, which brings it in */
+  }
+  uint64_t deadline = nanoseconds == 0 ? UINT64_MAX : shim_now() + nanoseconds;
+  for (long pause = 20000; shim_word_load(word) == expected; pause = pause < 1000000 ? pause * 2 : pause) {
+    if (shim_now() >= deadline) return -ETIMEDOUT;
+    struct timespec time = {.tv_sec = 0, .tv_nsec = pause};
+    (void)nanosleep(&time, NULL); /* cut short by a signal: looks earlier */
+  }
+  return 0;
+}
+
+bool shim_wake(void *word, bool all) {
+  if (shim_wait_is_native()) {
+    /* Fails with ENOENT where nobody waits. */
+    return (all ? os_sync_wake_by_address_all(word, 4, SYNC_SHARED)
+                : os_sync_wake_by_address_any(word, 4, SYNC_SHARED)) == 0;
+  }
+  return false; /* nobody sleeps on the word itself */
+}
+
+#endif

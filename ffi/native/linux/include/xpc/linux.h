@@ -16,10 +16,10 @@ extern "C" {
  * mmap(MAP_SHARED | MAP_ANON) does this; on Linux an address alone cannot be sent. Returns NULL and sets
  * errno when it cannot be had.
  */
-void *xpc_linux_shmem_allocate(size_t length);
+__attribute__((visibility("default"))) void *xpc_linux_shmem_allocate(size_t length);
 
 /* Unmaps such memory and forgets its descriptor; 0, or -1 and errno (EINVAL for any other address). */
-int xpc_linux_shmem_deallocate(void *address, size_t length);
+__attribute__((visibility("default"))) int xpc_linux_shmem_deallocate(void *address, size_t length);
 
 #ifdef __cplusplus
 }

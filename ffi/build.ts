@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a command: it talks on stderr
 /**
  * Builds the native library: `deno task build [--target host|all|<name>] [--check] [--quiet]`.
  *
@@ -22,11 +23,12 @@ export interface BuildOptions {
    */
   target?: "default" | "host" | "all" | TargetName;
   /**
-   * Fail if `ffi/checksums.ts` does not hold what was built, in place of writing it.
+   * What to do about `ffi/checksums.ts`: leave it alone, write it (which needs every target), or fail if it
+   * does not hold what was built. The latter two also look whether the libraries will load where they should.
    *
-   * @default {false}
+   * @default {"leave"}
    */
-  check?: boolean;
+  checksums?: "leave" | "write" | "check";
   /**
    * Print nothing but errors.
    *
@@ -62,11 +64,12 @@ export interface BuildResult {
  *
  * @param options what to build and where
  * @returns the libraries
- * @throws {BuildError} if a library cannot be built, or `check` finds the table of checksums stale
+ * @throws {BuildError} if a library cannot be built, or does not stand its checks
  */
 export async function build(options: BuildOptions = {}): Promise<BuildResult> {
   const root = options.root ?? decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
-  const { target = "default", check = false } = options;
+  const cache = options.cache ?? `${root}/.build/zig-cache`;
+  const { target = "default", checksums = "leave" } = options;
   const targets = selectTargets(target);
   const folder = (target: Target) => `${root}/.build/${target.name}`;
   const stale = async () => {
@@ -83,23 +86,24 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     await lock.lock(true);
     compiled = await stale();
     if (compiled.length > 0) {
-      await compileAll(root, options.cache ?? `${root}/.build/zig-cache`, compiled, options.quiet ?? false);
+      await compileAll(root, cache, compiled, options.quiet ?? false);
     }
   }
 
-  let checksumsWritten = false;
-  if (target === "all" || check) {
-    const { updateChecksums } = await import("./_checksums.ts");
-    checksumsWritten = await updateChecksums(root, targets, check);
-  }
-  return {
-    libraries: targets.map((target) => ({
-      target: target.name,
-      path: `${folder(target)}/${target.library}`,
-      compiled: compiled.some((plan) => plan.target === target),
-    })),
-    checksumsWritten,
-  };
+  const libraries = targets.map((target) => ({
+    target: target.name,
+    path: `${folder(target)}/${target.library}`,
+    compiled: compiled.some((plan) => plan.target === target),
+  }));
+  if (checksums === "leave") return { libraries, checksumsWritten: false };
+
+  const { verifyLibraries } = await import("./_verify.ts");
+  const { readFacts } = await import("./_facts.ts");
+  const { updateChecksums } = await import("./_checksums.ts");
+  const facts = await readFacts(await fetchZig({ cache }), root);
+  const problems = await verifyLibraries(root, libraries, facts);
+  if (problems.length > 0) throw new BuildError(`Cannot accept the libraries:\n${problems.join("\n")}`);
+  return { libraries, checksumsWritten: await updateChecksums(root, targets, checksums === "check") };
 }
 
 function selectTargets(name: NonNullable<BuildOptions["target"]>): Target[] {
@@ -200,7 +204,7 @@ async function main(): Promise<void> {
   }
   const result = await build({
     target: target as NonNullable<BuildOptions["target"]>,
-    check: args.check,
+    checksums: args.check ? "check" : target === "all" ? "write" : "leave",
     quiet: args.quiet,
   });
   if (args.quiet) return;

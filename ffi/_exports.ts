@@ -1,0 +1,78 @@
+/**
+ * What macOS's own libraries export, from the text form of their export lists that comes with the compiler.
+ *
+ * @module
+ */
+
+import { BuildError, type Zig } from "./_zig.ts";
+
+/** The library that every process on macOS has, and that re-exports libxpc, libdispatch and the others. */
+export const LIB_SYSTEM = "/usr/lib/libSystem.B.dylib";
+
+/** A part of a list that holds for some systems. */
+interface Section {
+  targets: string[];
+  symbols?: string[];
+  "weak-symbols"?: string[];
+  "thread-local-symbols"?: string[];
+  libraries?: string[];
+}
+
+/** The list of one library, as far as it is used. */
+interface TextStub {
+  "install-name": string;
+  "reexported-libraries"?: Section[];
+  exports?: Section[];
+  reexports?: Section[];
+}
+
+/** Apple silicon runs system libraries that are built for arm64e, whatever the process is built for. */
+const PROCESSORS: readonly (readonly string[])[] = [["x86_64-macos"], ["arm64-macos", "arm64e-macos"]];
+
+/**
+ * Reads what a system library exports on Intel and on Apple silicon alike, re-exports included.
+ *
+ * @param zig the compiler
+ * @param library the library's path on macOS
+ * @returns the C names of its symbols
+ * @throws {BuildError} if the compiler has no list for the library
+ */
+export async function readSystemExports(zig: Zig, library = LIB_SYSTEM): Promise<Set<string>> {
+  // deno-lint-ignore no-import-prefix -- nothing but this check needs it
+  const { parseAllDocuments } = await import("npm:yaml@2.9.1");
+  const text = await Deno.readTextFile(`${zig.library}/libc/darwin/libSystem.tbd`);
+  // "!tapi-tbd" is a tag that the parser does not know and need not.
+  const stubs = new Map(
+    parseAllDocuments(text, { logLevel: "error" }).map((document) => {
+      const stub = document.toJS() as TextStub;
+      return [stub["install-name"], stub] as const;
+    }),
+  );
+  const [first, ...others] = PROCESSORS.map((names) => collect(stubs, library, names, new Set()));
+  return new Set([...first!].filter((symbol) => others.every((set) => set.has(symbol))));
+}
+
+function collect(
+  stubs: ReadonlyMap<string, TextStub>,
+  library: string,
+  targets: readonly string[],
+  visited: Set<string>,
+): Set<string> {
+  const symbols = new Set<string>();
+  if (visited.has(library)) return symbols;
+  visited.add(library);
+  const stub = stubs.get(library);
+  if (stub === undefined) throw new BuildError(`Cannot find the list of what ${library} exports`);
+  const here = (section: Section) => section.targets.some((target) => targets.includes(target));
+  for (const section of [...stub.exports ?? [], ...stub.reexports ?? []].filter(here)) {
+    const names = [section.symbols, section["weak-symbols"], section["thread-local-symbols"]].flat();
+    // Names with a dollar sign are orders to the linker: "$ld$hide$os10.12$_dispatch_assert_queue".
+    for (const name of names) if (name?.startsWith("_")) symbols.add(name.slice(1));
+  }
+  for (const section of (stub["reexported-libraries"] ?? []).filter(here)) {
+    for (const name of section.libraries ?? []) {
+      for (const symbol of collect(stubs, name, targets, visited)) symbols.add(symbol);
+    }
+  }
+  return symbols;
+}

@@ -1,0 +1,169 @@
+/// The operations, as the protocol's table lists them.
+extension Core {
+  /// Who sent a request, and what it is answered through.
+  struct Asker {
+    var peer: PeerID
+    var pid: Int64
+    var reply: Reply
+  }
+
+  /// The reply to a request, or nil when it comes later.
+  ///
+  /// Before the fields of an operation are looked at, in this order: is the broker ending, is the message
+  /// too large, does it ask for an operation, was there a hello, is there such an operation.
+  mutating func answer(
+    _ message: Message<Endpoint>, of asker: Asker
+  ) throws(Failure) -> Message<Endpoint>? {
+    if isTerminating { throw .terminating }
+    if message.keyCount > Limits.keys { throw .limit }
+    let operation = try message.required(.op, \.asText)
+    guard operation == "hello" || peers[asker.peer]?.saidHello == true else { throw .helloFirst }
+    switch try Request(operation, message) {
+    case .hello(let min, let max):
+      return try hello(min: min, max: max, of: asker)
+    case .register(let name, let endpoint, let policy, let after):
+      return try register(name, endpoint, policy, after: after, for: asker)
+    case .lookup(let name, let after, let wait, let id):
+      return try lookup(name, after: after, wait: wait, id: id, for: asker)
+    case .cancel(let id):
+      return cancel(id, for: asker)
+    case .unregister(let name, let generation):
+      return try unregister(name, generation, for: asker)
+    case .list:
+      return [.ok: .bool(true), .services: services]
+    case .watch:
+      if !watchers.contains(asker.peer) { watchers.append(asker.peer) }
+      return [.ok: .bool(true), .services: services]
+    case .unwatch:
+      watchers.removeAll { $0 == asker.peer }
+      return [.ok: .bool(true)]
+    case .status:
+      return status
+    }
+  }
+
+  /// Tells all watchers of a change.
+  mutating func tellWatchers(
+    _ change: Change, _ name: Name, _ registration: Registry<Endpoint>.Registration
+  ) {
+    for watcher in watchers {
+      event(
+        [
+          .event: .string(change.rawValue), .name: .string(name.text),
+          .generation: .uint64(registration.generation), .pid: .int64(registration.pid),
+        ], to: watcher)
+    }
+  }
+
+  /// What watchers are told of.
+  enum Change: String {
+    case registered, unregistered
+  }
+
+  private mutating func hello(
+    min: UInt64, max: UInt64, of asker: Asker
+  ) throws(Failure) -> Message<Endpoint> {
+    guard (min...max).contains(protocolVersion) else { throw .unsupportedVersion }
+    peers[asker.peer]?.saidHello = true
+    return [
+      .ok: .bool(true), .version: .uint64(protocolVersion), .broker: .string("swift"),
+      .release: .string(release), .pid: .int64(identity.pid), .service: .string(identity.service),
+    ]
+  }
+
+  private mutating func register(
+    _ name: Name, _ endpoint: Endpoint, _ policy: Policy, after: UInt64, for asker: Asker
+  ) throws(Failure) -> Message<Endpoint> {
+    let current = registry[name]
+    if let current, current.peer != asker.peer {
+      switch policy {
+      case .reject: throw .nameTaken(generation: current.generation, pid: current.pid)
+      case .replace: break
+      case .join:
+        return [
+          .ok: .bool(true), .registered: .bool(false), .generation: .uint64(current.generation),
+          .pid: .int64(current.pid), .endpoint: .endpoint(current.endpoint),
+        ]
+      }
+    }
+    let isOneMore = current?.peer != asker.peer
+    if isOneMore, registry.count(of: asker.peer) >= Limits.registrations { throw .limit }
+    let change = registry.register(
+      name, endpoint, peer: asker.peer, pid: asker.pid, after: after, clock: clocks.wall())
+    guard let (new, old) = change else { throw .limit }
+
+    if let old {
+      if old.peer != asker.peer {
+        event(
+          [
+            .event: .string("replaced"), .name: .string(name.text), .generation: .uint64(old.generation),
+            .by: .uint64(new.generation), .pid: .int64(new.pid),
+          ], to: old.peer)
+      }
+      tellWatchers(.unregistered, name, old)
+    }
+    tellWatchers(.registered, name, new)
+    for waiter in waiting.take(name, below: new.generation) {
+      reply(waiter.reply, found(new), to: waiter.peer)
+    }
+    return [
+      .ok: .bool(true), .registered: .bool(true), .generation: .uint64(new.generation),
+      .pid: .int64(new.pid),
+    ]
+  }
+
+  private mutating func lookup(
+    _ name: Name, after: UInt64, wait: Bool, id: UInt64, for asker: Asker
+  ) throws(Failure) -> Message<Endpoint>? {
+    // Only a lookup that may wait takes an id, and it must be free even when the answer is there already.
+    if wait, waiting.has(id, of: asker.peer) { throw .badRequest(.id) }
+    if let current = registry[name], current.generation > after { return found(current) }
+    guard wait else { throw .notFound }
+    guard waiting.count(of: asker.peer) < Limits.waiting else { throw .limit }
+    waiting.add(.init(name: name, peer: asker.peer, reply: asker.reply, after: after, id: id))
+    return nil
+  }
+
+  private func found(_ registration: Registry<Endpoint>.Registration) -> Message<Endpoint> {
+    [
+      .ok: .bool(true), .generation: .uint64(registration.generation),
+      .endpoint: .endpoint(registration.endpoint), .pid: .int64(registration.pid),
+    ]
+  }
+
+  private mutating func cancel(_ id: UInt64, for asker: Asker) -> Message<Endpoint> {
+    let waiter = waiting.take(id, of: asker.peer)
+    if let waiter { reply(waiter.reply, Failure.cancelled.reply(), to: waiter.peer) }
+    return [.ok: .bool(true), .cancelled: .bool(waiter != nil)]
+  }
+
+  private mutating func unregister(
+    _ name: Name, _ generation: UInt64, for asker: Asker
+  ) throws(Failure) -> Message<Endpoint> {
+    guard let current = registry[name] else { throw .notRegistered }
+    guard current.peer == asker.peer, current.generation == generation else { throw .notOwner }
+    registry.remove(name)
+    tellWatchers(.unregistered, name, current)
+    return [.ok: .bool(true)]
+  }
+
+  private var services: WireValue<Endpoint> {
+    .array(
+      registry.registrations.sorted { $0.key < $1.key }.map { name, registration in
+        [
+          .name: .string(name.text), .generation: .uint64(registration.generation),
+          .pid: .int64(registration.pid), .since: .date(registration.since),
+        ]
+      })
+  }
+
+  private var status: Message<Endpoint> {
+    [
+      .ok: .bool(true), .broker: .string("swift"), .release: .string(release), .pid: .int64(identity.pid),
+      .service: .string(identity.service), .version: .uint64(protocolVersion),
+      .uptime: .uint64(clocks.uptime()), .peers: .uint64(UInt64(peers.count)),
+      .services: .uint64(UInt64(registry.registrations.count)), .waiting: .uint64(UInt64(waiting.count)),
+      .watchers: .uint64(UInt64(watchers.count)),
+    ]
+  }
+}

@@ -1,0 +1,97 @@
+/// What becomes of a registration when another peer holds the name.
+enum Policy: String {
+  case reject, replace, join
+}
+
+/// A request whose fields were read and found valid.
+enum Request<Endpoint> {
+  case hello(min: UInt64, max: UInt64)
+  case register(Name, Endpoint, Policy, after: UInt64)
+  case lookup(Name, after: UInt64, wait: Bool, id: UInt64)
+  case cancel(id: UInt64)
+  case unregister(Name, generation: UInt64)
+  case list, watch, unwatch, status
+
+  /// Reads the fields that `operation` has, in the order of the protocol's table: the first that is
+  /// wrong is the one that the failure names.
+  init(_ operation: String, _ message: Message<Endpoint>) throws(Failure) {
+    switch operation {
+    case "hello":
+      let min = try message.required(.min, \.asUInt64)
+      let max = try message.optional(.max, \.asUInt64)
+      if let max, min > max { throw .badRequest(.min) }
+      guard let max else { throw .badRequest(.max) }
+      _ = try message.optional(.name, \.asText)
+      self = .hello(min: min, max: max)
+    case "register":
+      self = .register(
+        try message.required(.name, \.asName),
+        try message.required(.endpoint, \.asEndpoint),
+        try message.required(.policy, \.asPolicy),
+        after: try message.optional(.after, \.asGeneration) ?? 0)
+    case "lookup":
+      self = .lookup(
+        try message.required(.name, \.asName),
+        after: try message.optional(.after, \.asGeneration) ?? 0,
+        wait: try message.optional(.wait, \.asBool) ?? false,
+        id: try message.optional(.id, \.asUInt64) ?? 0)
+    case "cancel":
+      self = .cancel(id: try message.required(.id, \.asUInt64))
+    case "unregister":
+      self = .unregister(
+        try message.required(.name, \.asName),
+        generation: try message.required(.generation, \.asGeneration))
+    case "list": self = .list
+    case "watch": self = .watch
+    case "unwatch": self = .unwatch
+    case "status": self = .status
+    default: throw .unknownOperation
+    }
+  }
+}
+
+extension Message {
+  /// The field of `key` as `read` gives it; a failure when it is not there or not valid.
+  func required<T>(_ key: Key, _ read: (WireValue<Endpoint>) -> T?) throws(Failure) -> T {
+    guard let value = self[key], let result = read(value) else { throw .badRequest(key) }
+    return result
+  }
+
+  /// The field of `key`, or nil when it is not there; a failure when it is there and not valid.
+  func optional<T>(_ key: Key, _ read: (WireValue<Endpoint>) -> T?) throws(Failure) -> T? {
+    guard let value = self[key] else { return nil }
+    guard let result = read(value) else { throw .badRequest(key) }
+    return result
+  }
+}
+
+/// The value as a field needs it, or nil when it is of another type or out of range.
+extension WireValue {
+  var asText: String? {
+    if case .string(let text) = self { text } else { nil }
+  }
+
+  fileprivate var asBool: Bool? {
+    if case .bool(let flag) = self { flag } else { nil }
+  }
+
+  fileprivate var asUInt64: UInt64? {
+    if case .uint64(let number) = self { number } else { nil }
+  }
+
+  fileprivate var asGeneration: UInt64? {
+    asUInt64.flatMap { $0 < Limits.generation ? $0 : nil }
+  }
+
+  fileprivate var asEndpoint: Endpoint? {
+    if case .endpoint(let endpoint) = self { endpoint } else { nil }
+  }
+
+  fileprivate var asName: Name? {
+    asText.flatMap { Name($0) }
+  }
+
+  fileprivate var asPolicy: Policy? {
+    asText.flatMap { Policy(rawValue: $0) }
+  }
+}

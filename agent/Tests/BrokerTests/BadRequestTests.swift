@@ -1,0 +1,170 @@
+import Broker
+import Testing
+
+@Suite("requests that cannot be served")
+struct BadRequestTests {
+  var desk = Desk()
+  static let good: [String: TestMessage] = [
+    "hello": [.op: .string("hello"), .min: .uint64(1), .max: .uint64(1), .name: .string("app")],
+    "register": .register("a", after: 1),
+    "lookup": .lookup("a", after: 1, wait: true, id: 1),
+    "cancel": .cancel(1),
+    "unregister": .unregister("a", 1),
+  ]
+  static let optional: [String: Set<Key>] = [
+    "hello": [.name], "register": [.after], "lookup": [.after, .wait, .id],
+  ]
+
+  static func without(_ key: Key, in message: TestMessage) -> TestMessage {
+    var result = TestMessage()
+    for field in message.fields where field.key != key { result.append(field.key, field.value) }
+    return result
+  }
+
+  static func with(_ key: Key, _ value: WireValue<String>, in message: TestMessage) -> TestMessage {
+    var result = TestMessage()
+    for field in message.fields { result.append(field.key, field.key == key ? value : field.value) }
+    return result
+  }
+
+  @Test("a required field that is missing is named", arguments: good.keys)
+  mutating func missing(operation: String) throws {
+    let peer = desk.join(1)
+    let message = try #require(Self.good[operation])
+    for field in message.fields where field.key != .op {
+      let reply = desk.ask(peer, Self.without(field.key, in: message))
+      if Self.optional[operation]?.contains(field.key) == true {
+        #expect(reply?[.code] != .string("bad_request"))
+        if operation == "lookup" { desk.ask(peer, .cancel(1)) }
+      } else {
+        #expect(reply == .badRequest(field.key.rawValue))
+      }
+    }
+  }
+
+  @Test("a field of another type is named, optional or not", arguments: good.keys)
+  mutating func otherType(operation: String) throws {
+    let peer = desk.join(1)
+    let message = try #require(Self.good[operation])
+    for field in message.fields {
+      for value: WireValue<String> in [.other, .int64(1), .date(1)] {
+        let reply = desk.ask(peer, Self.with(field.key, value, in: message))
+        #expect(reply == .badRequest(field.key.rawValue))
+      }
+    }
+  }
+
+  @Test("of several wrong fields the first in the protocol's order is named")
+  mutating func firstOffending() {
+    let peer = desk.join(1)
+    #expect(desk.ask(peer, [.op: .other, .name: .other]) == .badRequest("op"))
+    #expect(
+      desk.ask(
+        peer,
+        [.generation: .other, .after: .other, .endpoint: .other, .op: .string("register"), .name: .other])
+        == .badRequest("name"))
+    #expect(
+      desk.ask(peer, [.after: .other, .policy: .other, .op: .string("register"), .name: .string("a")])
+        == .badRequest("endpoint"))
+    #expect(
+      desk.ask(peer, [.id: .other, .wait: .other, .op: .string("lookup"), .name: .string("a")])
+        == .badRequest("wait"))
+    #expect(desk.ask(peer, [.op: .string("unregister"), .generation: .other]) == .badRequest("name"))
+  }
+
+  @Test("min above max is named min, also before a name of another type")
+  mutating func minAboveMax() {
+    let peer = desk.connect(1)
+    #expect(
+      desk.ask(peer, [.op: .string("hello"), .min: .uint64(2), .max: .uint64(1), .name: .other])
+        == .badRequest("min"))
+    #expect(desk.ask(peer, [.op: .string("hello"), .min: .uint64(2)]) == .badRequest("max"))
+    #expect(desk.ask(peer, [.op: .string("hello"), .max: .uint64(2)]) == .badRequest("min"))
+    #expect(
+      desk.ask(peer, [.op: .string("hello"), .min: .uint64(2), .max: .other]) == .badRequest("max"))
+  }
+
+  @Test("an operation is asked for even before hello")
+  mutating func noOperation() {
+    let peer = desk.connect(1)
+    #expect(desk.ask(peer, TestMessage()) == .badRequest("op"))
+    #expect(desk.ask(peer, [.op: .uint64(1)]) == .badRequest("op"))
+  }
+
+  @Test("an operation that is not there", arguments: ["", "Lookup", "lookup ", "terminate"])
+  mutating func unknownOperation(operation: String) {
+    let peer = desk.join(1)
+    #expect(
+      desk.ask(peer, .plain(operation))
+        == .failed(
+          "unknown_op", "Cannot find this operation: the request asks for another than version 1 has"))
+  }
+
+  @Test(
+    "a name out of range",
+    arguments: ["", "a b", "a/b", "ü", "a\u{0}", "K\u{301}", String(repeating: "a", count: 129)])
+  mutating func badNames(name: String) {
+    let peer = desk.join(1)
+    #expect(desk.register(peer, name) == .badRequest("name"))
+    #expect(desk.ask(peer, .lookup(name)) == .badRequest("name"))
+    #expect(desk.ask(peer, .unregister(name, 1)) == .badRequest("name"))
+  }
+
+  @Test("a name in range", arguments: ["a", "A-Z_0.9", "..", String(repeating: "z", count: 128)])
+  mutating func goodNames(name: String) {
+    let peer = desk.join(1)
+    #expect(desk.register(peer, name)?[.registered] == .bool(true))
+    #expect(desk.ask(peer, .lookup(name))?[.endpoint] == .endpoint("to \(name)"))
+  }
+
+  @Test("a policy out of range", arguments: ["", "Reject", "replaced"])
+  mutating func badPolicies(policy: String) {
+    let peer = desk.join(1)
+    #expect(desk.register(peer, "a", policy) == .badRequest("policy"))
+  }
+
+  @Test("generations of 2^53 and more are out of range", arguments: [1 << 53, .max])
+  mutating func largeGenerations(generation: UInt64) {
+    let peer = desk.join(1)
+    #expect(desk.register(peer, "a", after: generation) == .badRequest("after"))
+    #expect(desk.ask(peer, .lookup("a", after: generation)) == .badRequest("after"))
+    #expect(desk.ask(peer, .unregister("a", generation)) == .badRequest("generation"))
+    #expect(desk.ask(peer, .lookup("a", after: (1 << 53) - 1)) == .notFound)
+  }
+
+  @Test("unknown keys are ignored up to 64 keys in all, and a message of more is a limit")
+  mutating func keys() {
+    let peer = desk.connect(1)
+    var hello = Self.good["hello"] ?? [:]
+    hello.unknownKeys = 61
+    #expect(desk.ask(peer, hello) == .limit)
+    hello.unknownKeys = 60
+    #expect(desk.ask(peer, hello)?[.ok] == .bool(true))
+    var nothing = TestMessage()
+    nothing.unknownKeys = 65
+    #expect(desk.ask(peer, nothing) == .limit)
+  }
+
+  @Test("a message that awaits no reply is dropped, whatever it says")
+  mutating func noReply() {
+    let peer = desk.connect(1)
+    #expect(desk.core.received(Self.good["hello"] ?? [:], from: peer, reply: nil) == [])
+    #expect(desk.ask(peer, .plain("list")) == .helloFirst)
+    let other = desk.join(2)
+    #expect(desk.core.received(.register("a"), from: other, reply: nil) == [])
+    #expect(desk.core.received([:], from: other, reply: nil) == [])
+    #expect(desk.ask(other, .lookup("a")) == .notFound)
+  }
+
+  @Test("ten thousand bad messages leave nothing behind")
+  mutating func flood() {
+    let peer = desk.join(1)
+    let before = desk.ask(peer, .plain("status"))
+    for number in 0..<10_000 {
+      let message: TestMessage =
+        number.isMultiple(of: 2) ? .plain("x") : [.op: .string("lookup"), .name: .other]
+      #expect(desk.effects(peer, message).count == 1)
+    }
+    #expect(desk.ask(peer, .plain("status")) == before)
+  }
+}

@@ -1,0 +1,196 @@
+import Broker
+import Testing
+
+@Suite("register and unregister")
+struct RegisterTests {
+  var desk = Desk()
+
+  @Test("a free name is registered by every policy", arguments: ["reject", "replace", "join"])
+  mutating func freeName(policy: String) {
+    let peer = desk.join(1)
+    #expect(
+      desk.effects(peer, .register("a", policy)) == [
+        .reply(
+          2,
+          [.ok: .bool(true), .registered: .bool(true), .generation: .uint64(1_000_000), .pid: .int64(101)],
+          to: peer),
+        .transaction(true),
+      ])
+  }
+
+  @Test("reject leaves a taken name to its holder and tells who that is")
+  mutating func reject() {
+    let first = desk.join(1)
+    let second = desk.join(2)
+    desk.register(first, "a")
+    #expect(
+      desk.register(second, "a", "reject") == [
+        .ok: .bool(false), .code: .string("name_taken"),
+        .message: .string("Cannot register this name: another app serves it"),
+        .generation: .uint64(1_000_000), .pid: .int64(101),
+      ])
+    #expect(desk.ask(second, .lookup("a"))?[.pid] == .int64(101))
+  }
+
+  @Test("join answers with who is there, and changes nothing")
+  mutating func join() {
+    let first = desk.join(1)
+    let second = desk.join(2)
+    desk.register(first, "a", "join")
+    #expect(
+      desk.register(second, "a", "join") == [
+        .ok: .bool(true), .registered: .bool(false), .generation: .uint64(1_000_000), .pid: .int64(101),
+        .endpoint: .endpoint("to a"),
+      ])
+    #expect(desk.ask(second, .unregister("a", 1_000_000))?[.code] == .string("not_owner"))
+  }
+
+  @Test("replace tells the other, then the watchers, then waiting lookups, then who asked")
+  mutating func replace() {
+    let first = desk.join(1)
+    let second = desk.join(2)
+    let waiter = desk.join(3)
+    desk.ask(first, .plain("watch"))
+    desk.ask(second, .plain("watch"))
+    desk.register(first, "a")
+    desk.ask(waiter, .lookup("a", after: 1_000_000, wait: true))
+    let effects = desk.effects(second, .register("a", "replace", endpoint: "new"))
+    let gone = TestMessage.change("unregistered", "a", 1_000_000, pid: 101)
+    let there = TestMessage.change("registered", "a", 1_000_001, pid: 102)
+    #expect(
+      effects == [
+        .event(
+          [
+            .event: .string("replaced"), .name: .string("a"), .generation: .uint64(1_000_000),
+            .by: .uint64(1_000_001), .pid: .int64(102),
+          ], to: first),
+        .event(gone, to: first), .event(gone, to: second), .event(there, to: first),
+        .event(there, to: second),
+        .reply(7, .found("new", generation: 1_000_001, pid: 102), to: waiter),
+        .reply(
+          8,
+          [.ok: .bool(true), .registered: .bool(true), .generation: .uint64(1_000_001), .pid: .int64(102)],
+          to: second),
+      ])
+  }
+
+  @Test("who holds a name registers it anew whatever the policy", arguments: ["reject", "replace", "join"])
+  mutating func anew(policy: String) {
+    let peer = desk.join(1)
+    desk.ask(peer, .plain("watch"))
+    desk.register(peer, "a")
+    let effects = desk.effects(peer, .register("a", policy, endpoint: "new"))
+    #expect(
+      effects.events(to: peer) == [
+        .change("unregistered", "a", 1_000_000, pid: 101), .change("registered", "a", 1_000_001, pid: 101),
+      ])
+    #expect(effects.replies.first?.message.generation == 1_000_001)
+    #expect(desk.ask(peer, .lookup("a"))?[.endpoint] == .endpoint("new"))
+    #expect(desk.core.gone(peer).transactions == [false])
+  }
+
+  @Test("a generation is the highest of last + 1, after + 1 and the wall clock")
+  mutating func generations() {
+    let peer = desk.join(1)
+    #expect(desk.register(peer, "a")?.generation == 1_000_000)
+    #expect(desk.register(peer, "a")?.generation == 1_000_001)
+    desk.time.wall = 2_000_000
+    #expect(desk.register(peer, "a")?.generation == 2_000_000)
+    #expect(desk.register(peer, "a", after: 5_000_000)?.generation == 5_000_001)
+    desk.time.wall = 1
+    #expect(desk.register(peer, "a")?.generation == 5_000_002)
+    #expect(desk.register(peer, "b")?.generation == 1)
+  }
+
+  @Test("a generation grows past an unregistration, also when the clock is set back")
+  mutating func generationsAfterUnregister() {
+    let peer = desk.join(1)
+    desk.register(peer, "a")
+    #expect(desk.ask(peer, .unregister("a", 1_000_000)) == .done)
+    desk.time.wall = 5
+    #expect(desk.register(peer, "a")?.generation == 1_000_001)
+  }
+
+  @Test("where no generation below 2^53 is left, a registration is a limit and the name stays as it is")
+  mutating func noGenerationLeft() {
+    let peer = desk.join(1)
+    let last: UInt64 = (1 << 53) - 1
+    #expect(desk.register(peer, "a", after: last - 1)?.generation == last)
+    #expect(desk.register(peer, "a") == .limit)
+    #expect(desk.register(peer, "b", after: last) == .limit)
+    #expect(desk.ask(peer, .lookup("a"))?.generation == last)
+  }
+
+  @Test("names that are gone are forgotten when they are too many")
+  mutating func forgottenNames() {
+    let peer = desk.join(1)
+    desk.register(peer, "kept")
+    for number in 0..<70_000 {
+      desk.time.wall += 1
+      let generation = desk.register(peer, "n\(number)")?.generation
+      #expect(generation == desk.time.wall)
+      desk.ask(peer, .unregister("n\(number)", generation ?? 0))
+    }
+    desk.time.wall = 5
+    #expect(desk.register(peer, "kept")?.generation == 1_000_001)
+    #expect(desk.register(peer, "n0")?.generation == 5)
+    #expect(desk.register(peer, "n69999")?.generation == 1_070_001)
+  }
+
+  @Test("unregister removes, tells watchers and ends the transaction")
+  mutating func unregister() {
+    let peer = desk.join(1)
+    let watcher = desk.join(2)
+    desk.ask(watcher, .plain("watch"))
+    desk.register(peer, "a")
+    #expect(
+      desk.effects(peer, .unregister("a", 1_000_000)) == [
+        .event(.change("unregistered", "a", 1_000_000, pid: 101), to: watcher),
+        .reply(5, .done, to: peer),
+        .transaction(false),
+      ])
+    #expect(desk.ask(peer, .lookup("a")) == .notFound)
+  }
+
+  @Test("unregister of what is not there, of another's, and of another generation")
+  mutating func unregisterErrors() {
+    let peer = desk.join(1)
+    let other = desk.join(2)
+    let notRegistered = TestMessage.failed("not_registered", "Cannot unregister this name: nobody serves it")
+    let notOwner = TestMessage.failed(
+      "not_owner", "Cannot unregister this name: another registration holds it")
+    #expect(desk.ask(peer, .unregister("a", 1)) == notRegistered)
+    desk.register(peer, "a")
+    #expect(desk.ask(peer, .unregister("a", 999_999)) == notOwner)
+    #expect(desk.ask(other, .unregister("a", 1_000_000)) == notOwner)
+    #expect(desk.ask(peer, .unregister("a", 1_000_000)) == .done)
+    #expect(desk.ask(peer, .unregister("a", 1_000_000)) == notRegistered)
+  }
+
+  @Test("a peer may hold 1,024 registrations, by any way to get one")
+  mutating func limit() {
+    let peer = desk.join(1)
+    let other = desk.join(2)
+    desk.register(other, "taken")
+    for number in 0..<1024 { #expect(desk.register(peer, "n\(number)")?[.ok] == .bool(true)) }
+    #expect(desk.register(peer, "more") == .limit)
+    #expect(desk.register(peer, "taken", "replace") == .limit)
+    #expect(desk.register(peer, "taken", "reject")?[.code] == .string("name_taken"))
+    #expect(desk.register(peer, "taken", "join")?[.registered] == .bool(false))
+    #expect(desk.register(peer, "n5")?[.registered] == .bool(true))
+    #expect(desk.register(other, "more")?[.registered] == .bool(true))
+    #expect(desk.register(other, "n7", "replace")?[.registered] == .bool(true))
+    #expect(desk.register(peer, "again")?[.registered] == .bool(true))
+  }
+
+  @Test("the transaction lasts while anything is registered")
+  mutating func transaction() {
+    let first = desk.join(1)
+    let second = desk.join(2)
+    #expect(desk.effects(first, .register("a")).transactions == [true])
+    #expect(desk.effects(second, .register("b")).transactions == [])
+    #expect(desk.effects(second, .register("a", "replace")).transactions == [])
+    #expect(desk.core.gone(first).transactions == [])
+    #expect(desk.core.gone(second).transactions == [false])
+  }
+}

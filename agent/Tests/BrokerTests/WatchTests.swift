@@ -1,0 +1,94 @@
+import Broker
+import Testing
+
+@Suite("list, watch and status")
+struct WatchTests {
+  var desk = Desk()
+
+  @Test("list orders the services by the bytes of their names")
+  mutating func list() {
+    let peer = desk.join(1)
+    let other = desk.join(2)
+    for name in ["b", "a.c", "a-c", "B", "a"] { desk.register(peer, name) }
+    desk.time.wall = 2_000_000
+    desk.register(other, "_")
+    func entry(_ name: String, _ generation: UInt64, _ pid: Int64) -> TestMessage {
+      [
+        .name: .string(name), .generation: .uint64(generation), .pid: .int64(pid),
+        .since: .date(Int64(generation) * 1000),
+      ]
+    }
+    #expect(
+      desk.ask(peer, .plain("list")) == [
+        .ok: .bool(true),
+        .services: .array([
+          entry("B", 1_000_000, 101), entry("_", 2_000_000, 102), entry("a", 1_000_000, 101),
+          entry("a-c", 1_000_000, 101), entry("a.c", 1_000_000, 101), entry("b", 1_000_000, 101),
+        ]),
+      ])
+  }
+
+  @Test("list of nothing is an empty array")
+  mutating func empty() {
+    let peer = desk.join(1)
+    #expect(desk.ask(peer, .plain("list")) == [.ok: .bool(true), .services: .array([])])
+  }
+
+  @Test("watch answers the list, then tells of each change until unwatch")
+  mutating func watch() {
+    let server = desk.join(1)
+    let watcher = desk.join(2)
+    desk.register(server, "a")
+    #expect(desk.ask(watcher, .plain("watch")) == desk.ask(watcher, .plain("list")))
+    #expect(
+      desk.effects(server, .register("b")).events(to: watcher) == [
+        .change("registered", "b", 1_000_000, pid: 101)
+      ])
+    desk.ask(watcher, .plain("watch"))
+    #expect(desk.effects(server, .unregister("b", 1_000_000)).events(to: watcher).count == 1)
+    #expect(desk.ask(watcher, .plain("unwatch")) == .done)
+    #expect(desk.ask(watcher, .plain("unwatch")) == .done)
+    #expect(desk.effects(server, .register("b")).events(to: watcher) == [])
+  }
+
+  @Test("a watcher gets the event before the reply to the request that caused it")
+  mutating func eventBeforeReply() throws {
+    let peer = desk.join(1)
+    desk.ask(peer, .plain("watch"))
+    for message in [TestMessage.register("a"), .register("a"), .unregister("a", 1_000_001)] {
+      let effects = desk.effects(peer, message)
+      let reply = try #require(effects.firstIndex { if case .reply = $0 { true } else { false } })
+      let event = try #require(effects.lastIndex { if case .event = $0 { true } else { false } })
+      #expect(event < reply)
+    }
+  }
+
+  @Test("a dead watcher is told nothing, not even of its own registrations")
+  mutating func deadWatcher() {
+    let peer = desk.join(1)
+    let other = desk.join(2)
+    desk.ask(peer, .plain("watch"))
+    desk.register(peer, "a")
+    #expect(desk.core.gone(peer) == [.transaction(false)])
+    #expect(desk.effects(other, .register("a")).events(to: peer) == [])
+    #expect(desk.ask(other, .plain("status"))?[.watchers] == .uint64(0))
+  }
+
+  @Test("status counts, in the protocol's order")
+  mutating func status() {
+    let peer = desk.join(1)
+    let other = desk.join(2)
+    _ = desk.connect(3)
+    desk.register(peer, "a")
+    desk.register(peer, "b")
+    desk.ask(other, .lookup("c", wait: true))
+    desk.ask(other, .plain("watch"))
+    desk.time.uptime = 1234
+    #expect(
+      desk.ask(peer, .plain("status")) == [
+        .ok: .bool(true), .broker: .string("swift"), .release: .string(release), .pid: .int64(77),
+        .service: .string("test.broker"), .version: .uint64(1), .uptime: .uint64(1234),
+        .peers: .uint64(3), .services: .uint64(2), .waiting: .uint64(1), .watchers: .uint64(1),
+      ])
+  }
+}

@@ -76,8 +76,13 @@ async function list(folder: string, suffixes: string[]): Promise<string[]> {
 export async function plan(root: string, target: Target): Promise<Plan> {
   const native = "ffi/native";
   const folders = target.os === "linux"
-    ? [native, `${native}/linux`, `${native}/linux/include/xpc`, `${native}/linux/include/dispatch`,
-      `${native}/linux/include`]
+    ? [
+      native,
+      `${native}/linux`,
+      `${native}/linux/include/xpc`,
+      `${native}/linux/include/dispatch`,
+      `${native}/linux/include`,
+    ]
     : [native];
   const files = (await Promise.all(
     folders.map(async (folder) =>

@@ -18,8 +18,8 @@ async function table(root: string, targets: readonly Target[]): Promise<Map<stri
     const data = await Deno.readFile(`${root}/.build/${target.name}/${file}`);
     rows.set(
       target.name,
-      `  "${target.name}": {\n    file: "${file}",\n    sha256: "${await sha256(data)}",\n`
-        + `    byteLength: ${data.byteLength},\n  },\n`,
+      `  "${target.name}": {\n    file: "${file}",\n    sha256: "${await sha256(data)}",\n` +
+        `    byteLength: ${data.byteLength},\n  },\n`,
     );
   }
   return rows;
@@ -34,7 +34,11 @@ async function table(root: string, targets: readonly Target[]): Promise<Map<stri
  * @returns whether the file was written
  * @throws {BuildError} if `check` and the table is stale
  */
-export async function updateChecksums(root: string, targets: readonly Target[], check: boolean): Promise<boolean> {
+export async function updateChecksums(
+  root: string,
+  targets: readonly Target[],
+  check: boolean,
+): Promise<boolean> {
   const rows = await table(root, targets);
   let before = "";
   try {
@@ -46,8 +50,8 @@ export async function updateChecksums(root: string, targets: readonly Target[], 
     const stale = [...rows].filter(([, row]) => !before.includes(row)).map(([name]) => name);
     if (stale.length === 0) return false;
     throw new BuildError(
-      `Cannot accept ${FILE}: the checksums of ${stale.join(", ")} are not those of the libraries that the `
-        + `sources make. Run "deno task build --target all" and commit the file`,
+      `Cannot accept ${FILE}: the checksums of ${stale.join(", ")} are not those of the libraries that the ` +
+        `sources make. Run "deno task build --target all" and commit the file`,
     );
   }
   const text = HEADER + [...rows.values()].join("") + "};\n";

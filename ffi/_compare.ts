@@ -67,9 +67,7 @@ export function compareTable(table: Deno.ForeignLibraryInterface, context: Table
     if (late !== undefined && entry.optional !== true) {
       problems.push(`${where}: is ${late}, but we support ${OLDEST_MACOS}: make it optional`);
     }
-    const wrong = "type" in entry
-      ? compareStatic(entry, declaration)
-      : compareFunction(entry, declaration);
+    const wrong = "type" in entry ? compareStatic(entry, declaration) : compareFunction(entry, declaration);
     return [...problems, ...wrong.map((problem) => `${where}: ${problem}`)];
   });
 }

@@ -106,13 +106,15 @@ export class Shapes {
     // A transparent union is passed as its first member would be: dispatch_object_t is a pointer.
     const member = this.#transparent.get(tag)?.inner?.find((child) => child.kind === "FieldDecl");
     if (member !== undefined) return this.#shape(member.type?.qualType ?? "", depth + 1);
-    return this.#enumeration(this.#enums.get(tag), depth)
-      ?? this.#shape(typedef.type.qualType, depth + 1);
+    return this.#enumeration(this.#enums.get(tag), depth) ??
+      this.#shape(typedef.type.qualType, depth + 1);
   }
 
   #enumeration(node: AstNode | undefined, depth: number): string | undefined {
     if (node === undefined) return undefined;
-    if (node.fixedUnderlyingType !== undefined) return this.#shape(node.fixedUnderlyingType.qualType, depth + 1);
+    if (node.fixedUnderlyingType !== undefined) {
+      return this.#shape(node.fixedUnderlyingType.qualType, depth + 1);
+    }
     const values = JSON.stringify((node.inner ?? []).map((constant) => constant.inner?.[0]?.value));
     return values.includes('"-') ? "i32" : "u32";
   }

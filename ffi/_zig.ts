@@ -53,8 +53,8 @@ export async function fetchZig(options: FetchZigOptions): Promise<Zig> {
   const host = HOSTS[`${Deno.build.os}-${Deno.build.arch}`];
   if (host === undefined) {
     throw new BuildError(
-      `Cannot build on this system: there is no C compiler for ${Deno.build.os} on ${Deno.build.arch}. `
-        + `Build on macOS or Linux (arm64 or x64), or set XPC_SHMEM_LIBRARY to a library built there`,
+      `Cannot build on this system: there is no C compiler for ${Deno.build.os} on ${Deno.build.arch}. ` +
+        `Build on macOS or Linux (arm64 or x64), or set XPC_SHMEM_LIBRARY to a library built there`,
     );
   }
   const timer = setTimeout(() => options.onFetch?.(), PATIENCE);
@@ -84,9 +84,9 @@ async function fetchPackage(name: string): Promise<string> {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
     throw new BuildError(
-      `Cannot fetch the C compiler (${specifier.slice(4, -13)}) from npm: ${reason}. `
-        + `Check the network, or set NPM_CONFIG_REGISTRY to a registry that can be reached; `
-        + `a library that was built elsewhere is taken with XPC_SHMEM_LIBRARY`,
+      `Cannot fetch the C compiler (${specifier.slice(4, -13)}) from npm: ${reason}. ` +
+        `Check the network, or set NPM_CONFIG_REGISTRY to a registry that can be reached; ` +
+        `a library that was built elsewhere is taken with XPC_SHMEM_LIBRARY`,
       { cause },
     );
   }
@@ -126,8 +126,8 @@ export async function runZig(zig: Zig, args: string[], what: string, cwd: string
     }).output();
   } catch (cause) {
     throw new BuildError(
-      `Cannot run the C compiler ${zig.program}: ${cause instanceof Error ? cause.message : cause}. `
-        + "If its package is damaged, remove the folder that it lies in and build again",
+      `Cannot run the C compiler ${zig.program}: ${cause instanceof Error ? cause.message : cause}. ` +
+        "If its package is damaged, remove the folder that it lies in and build again",
       { cause },
     );
   }

@@ -112,8 +112,8 @@ function selectTargets(name: NonNullable<BuildOptions["target"]>): Target[] {
   const host = hostTarget();
   if (host === undefined) {
     throw new BuildError(
-      `Cannot build for this system: there is no library for ${Deno.build.os} on ${Deno.build.arch}. `
-        + `Name a target: --target all, or one of ${Object.keys(TARGETS).join(", ")}`,
+      `Cannot build for this system: there is no library for ${Deno.build.os} on ${Deno.build.arch}. ` +
+        `Name a target: --target all, or one of ${Object.keys(TARGETS).join(", ")}`,
     );
   }
   if (name === "host") return [host];

@@ -8,7 +8,13 @@
  * @module
  */
 
-import { compareHeaders, compareTable, countStandIns, expectedLinuxExports, expectedShimExports } from "./_compare.ts";
+import {
+  compareHeaders,
+  compareTable,
+  countStandIns,
+  expectedLinuxExports,
+  expectedShimExports,
+} from "./_compare.ts";
 import { readFacts } from "./_facts.ts";
 import { verifyLibraries } from "./_verify.ts";
 import { BuildError, fetchZig } from "./_zig.ts";
@@ -33,7 +39,9 @@ export interface CheckAbiOptions {
  * @returns what is wrong, a line each; and how much was compared
  * @throws {BuildError} if there is no compiler, or something does not compile
  */
-export async function checkAbi(options: CheckAbiOptions = {}): Promise<{ problems: string[]; summary: string }> {
+export async function checkAbi(
+  options: CheckAbiOptions = {},
+): Promise<{ problems: string[]; summary: string }> {
   const root = options.root ?? decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
   const onFetch = options.onFetch ?? (() => {});
   const zig = await fetchZig({ cache: `${root}/.build/zig-cache`, onFetch });
@@ -59,8 +67,8 @@ export async function checkAbi(options: CheckAbiOptions = {}): Promise<{ problem
   const standIns = countStandIns(facts.linux);
   return {
     problems,
-    summary: `${entries.join(" + ")} table entries, ${standIns} declarations for Linux, `
-      + `${built.libraries.length} libraries agree with the headers`,
+    summary: `${entries.join(" + ")} table entries, ${standIns} declarations for Linux, ` +
+      `${built.libraries.length} libraries agree with the headers`,
   };
 }
 

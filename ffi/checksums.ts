@@ -16,5 +16,4 @@ export interface LibraryChecksum {
 }
 
 /** The libraries, by target. */
-export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
-};
+export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {};

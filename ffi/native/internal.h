@@ -42,19 +42,25 @@ uint64_t shim_now(void); /* monotonic nanoseconds */
 uint64_t shim_deadline(double milliseconds);
 
 /* mutex.c: the wait behind both forms of it. `cancelled` (may be NULL) is looked at after each wake. */
-int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spins, uint64_t deadline,
+int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_t deadline,
                               const _Atomic bool *cancelled);
 
 /* Makes all waits for the mutex look again; none falls asleep on what it saw before. */
 void shim_mutex_stir(void *word);
 
 /* revisions.c: the same for revisions; 1 when it is not `after` any more. */
-int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spins,
+int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spin,
                                  uint64_t deadline, const _Atomic bool *cancelled);
 /* Makes the waits on a revision look again, within a fifth of a second: the word is not ours to change. */
 void shim_revision_stir(void *revision);
 
-/* One step of a spin: tells the processor that this is one. */
-void shim_pause(void);
+/* A spin of so many microseconds, or until the deadline for SHIM_SPIN_ONLY. Starts as {.spin = …}. */
+typedef struct shim_spin {
+  uint32_t spin;
+  uint32_t steps;
+  uint64_t end;
+} shim_spin;
+/* Pauses; false when the time of the spin is over. Looks at the clock now and then only. */
+bool shim_spin_on(shim_spin *spin, uint64_t deadline);
 
 #endif

@@ -6,7 +6,9 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <dispatch/dispatch.h>
 #include <xpc/xpc.h>
@@ -260,6 +262,16 @@ void shim_link_cancel(shim_link *link) {
   if (inactive) xpc_connection_activate(link->connection);
   xpc_connection_cancel(link->connection);
   if (suspended) xpc_connection_resume(link->connection);
+}
+
+uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {
+  if (size == 0) return 0;
+  buffer[0] = '\0';
+  char *reason = xpc_connection_copy_invalidation_reason(link->connection);
+  if (reason == NULL) return 0;
+  (void)snprintf(buffer, size, "%s", reason);
+  free(reason);
+  return (uint32_t)strlen(buffer);
 }
 
 void shim_link_release(shim_link *link) { drop(link); }

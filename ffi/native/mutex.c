@@ -27,17 +27,17 @@ int32_t shim_mutex_try(void *word, uint32_t owner) {
   return take(word, owner & SHIM_MUTEX_OWNER, 0, &seen);
 }
 
-int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spins, uint64_t deadline,
+int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_t deadline,
                               const _Atomic bool *cancelled) {
   _Atomic uint32_t *state = word;
   uint32_t seen = 0;
   owner &= SHIM_MUTEX_OWNER;
-  for (uint32_t spin = 0;; spin++) {
+  shim_spin spinning = {.spin = spin};
+  do {
     int32_t taken = take(state, owner, 0, &seen);
     if (taken != SHIM_MUTEX_BUSY) return taken;
-    if (spin >= spins) break;
-    shim_pause();
-  }
+  } while (shim_spin_on(&spinning, deadline));
+  if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT;
   for (;;) {
     if (cancelled != NULL && atomic_load(cancelled)) return SHIM_MUTEX_CANCELLED;
     /* Say that somebody waits before sleeping on exactly that state; who takes the mutex after a wait
@@ -57,8 +57,8 @@ int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spins, uint64
   }
 }
 
-int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spins, double milliseconds) {
-  return shim_mutex_wait_until(word, owner, spins, shim_deadline(milliseconds), NULL);
+int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spin, double milliseconds) {
+  return shim_mutex_wait_until(word, owner, spin, shim_deadline(milliseconds), NULL);
 }
 
 /*

@@ -93,14 +93,14 @@ double shim_revision_commit(shim_audience *audience, void *revision, uint32_t in
 
 void shim_revision_stir(void *revision) { (void)shim_wake(low_half(revision), true); }
 
-int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spins,
+int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spin,
                                  uint64_t deadline, const _Atomic bool *cancelled) {
   const _Atomic uint64_t *word = revision;
-  for (uint32_t spin = 0;; spin++) {
+  shim_spin spinning = {.spin = spin};
+  do {
     if (atomic_load(word) != after) return SHIM_MUTEX_LOCKED;
-    if (spin >= spins) break;
-    shim_pause();
-  }
+  } while (shim_spin_on(&spinning, deadline));
+  if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT;
   int32_t result = SHIM_MUTEX_LOCKED;
   (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */
@@ -125,7 +125,15 @@ int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, u
   return result;
 }
 
-double shim_revision_wait(void *revision, void *parked, double after, uint32_t spins, double milliseconds) {
-  (void)shim_revision_wait_until(revision, parked, (uint64_t)after, spins, shim_deadline(milliseconds), NULL);
+void shim_revision_park(void *parked) {
+  (void)atomic_fetch_or((_Atomic uint32_t *)parked, SHIM_PARKED_BELL);
+}
+
+void shim_revision_unpark(void *parked) {
+  (void)atomic_fetch_and((_Atomic uint32_t *)parked, ~SHIM_PARKED_BELL);
+}
+
+double shim_revision_wait(void *revision, void *parked, double after, uint32_t spin, double milliseconds) {
+  (void)shim_revision_wait_until(revision, parked, (uint64_t)after, spin, shim_deadline(milliseconds), NULL);
   return shim_word_load64(revision);
 }

@@ -126,6 +126,10 @@ SHIM_EXPORT int shim_link_barrier(shim_link *link, uint32_t request);
  * Idempotent. A link that was never activated is activated for it, so that the final event comes. */
 SHIM_EXPORT void shim_link_cancel(shim_link *link);
 
+/* Copies why the link is invalid, in words, NUL-terminated, into `buffer` of `size` bytes; returns the
+ * length, 0 where nothing is known. */
+SHIM_EXPORT uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size);
+
 /* Gives the link up: after its final event was drained, exactly once. */
 SHIM_EXPORT void shim_link_release(shim_link *link);
 
@@ -212,8 +216,10 @@ enum shim_mutex_result {
 
 SHIM_EXPORT int32_t shim_mutex_try(void *word, uint32_t owner);
 
-/* `spins` loads before parking; `milliseconds` below 0 waits for ever. */
-SHIM_EXPORT int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spins, double milliseconds);
+/* Spins for up to `spin` microseconds (SHIM_SPIN_ONLY: never parks), then parks in the kernel;
+ * `milliseconds` below 0 waits for ever. */
+#define SHIM_SPIN_ONLY UINT32_MAX
+SHIM_EXPORT int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spin, double milliseconds);
 
 /* 0, or -EPERM when `owner` does not hold it (any more). */
 SHIM_EXPORT int32_t shim_mutex_unlock(void *word, uint32_t owner);
@@ -267,9 +273,13 @@ SHIM_EXPORT double shim_revision_commit(shim_audience *audience, void *revision,
 /* Wakes like a commit, without one: for relaying somebody else's. */
 SHIM_EXPORT void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index);
 
-/* Waits until the revision is not `after`: `spins` loads, then parked in the kernel. `milliseconds` below
- * 0 waits for ever. Returns the revision; `after` again when the time is over. */
-SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, double after, uint32_t spins,
+/* Sets and clears SHIM_PARKED_BELL in a parked word of ours: before and after waiting for the doorbell. */
+SHIM_EXPORT void shim_revision_park(void *parked);
+SHIM_EXPORT void shim_revision_unpark(void *parked);
+
+/* Waits until the revision is not `after`; `spin` and `milliseconds` as of shim_mutex_wait. Returns the
+ * revision; `after` again when the time is over. */
+SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, double after, uint32_t spin,
                                       double milliseconds);
 
 /* ------------------------------------------------------------- doorbell.c: sockets as doorbells ---- */

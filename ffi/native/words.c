@@ -54,12 +54,27 @@ uint64_t shim_deadline(double milliseconds) {
   return shim_now() + (uint64_t)(milliseconds * 1e6);
 }
 
-void shim_pause(void) {
+static void pause_processor(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("isb"); /* longer than `yield`, which many cores treat as nothing */
 #endif
+}
+
+bool shim_spin_on(shim_spin *spin, uint64_t deadline) {
+  if (spin->spin == 0) return false;
+  if (spin->steps++ % 32 == 0) {
+    /* The clock costs about as much as the pauses between two looks at it. */
+    uint64_t now = shim_now();
+    if (spin->steps == 1) {
+      spin->end = spin->spin == SHIM_SPIN_ONLY ? UINT64_MAX : now + (uint64_t)spin->spin * 1000u;
+      if (spin->end > deadline) spin->end = deadline;
+    }
+    if (now >= spin->end) return false;
+  }
+  pause_processor();
+  return true;
 }
 
 #if defined(__linux__)

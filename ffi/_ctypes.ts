@@ -1,0 +1,36 @@
+/**
+ * FFI types with the names that C gives them.
+ *
+ * @module
+ */
+import type {
+  Address,
+  CString,
+  DispatchQueue,
+  ShimAudience,
+  ShimLink,
+  ShimQueue,
+  XpcObject,
+  XpcType,
+} from "./types.ts";
+
+type Typed<T extends Deno.PointerObject> = Deno.NativeTypedPointer<T>;
+
+/** `xpc_object_t` and the types that derive from it. */
+export const object = "pointer" as Typed<XpcObject>;
+/** `xpc_type_t` */
+export const type = "pointer" as Typed<XpcType>;
+/** `dispatch_queue_t` */
+export const dispatchQueue = "pointer" as Typed<DispatchQueue>;
+/** `shim_queue *` */
+export const queue = "pointer" as Typed<ShimQueue>;
+/** `shim_link *` */
+export const link = "pointer" as Typed<ShimLink>;
+/** `shim_audience *` */
+export const audience = "pointer" as Typed<ShimAudience>;
+/** `void *` into mapped memory */
+export const memory = "pointer" as Typed<Address>;
+/** `const char *` that C owns */
+export const chars = "pointer" as Typed<CString>;
+/** a pointer to memory of JavaScript's, valid during the call */
+export const buffer = "buffer";

@@ -1,0 +1,101 @@
+/**
+ * The functions of our shim, from `ffi/native/shim.h`, which says what each does.
+ *
+ * @module
+ */
+import { audience, buffer, link, memory, object, queue } from "./_ctypes.ts";
+
+/** The symbol table of the shim. */
+export const shim = {
+  shim_version: { parameters: [], result: "u32" },
+
+  // events.c
+  /** `wake`, `context` */
+  shim_queue_create: { parameters: ["function", "pointer"], result: queue },
+  /** `queue`, `events`, `capacity` */
+  shim_queue_drain: { parameters: [queue, buffer, "u32"], result: "u32" },
+  shim_queue_finish: { parameters: [queue], result: "void" },
+  shim_queue_finished: { parameters: [queue], result: "bool" },
+  shim_queue_stop: { parameters: [queue], result: "i32" },
+  shim_queue_release: { parameters: [queue], result: "void" },
+
+  // links.c
+  shim_link_to_service: { parameters: [queue, buffer], result: link },
+  shim_link_to_endpoint: { parameters: [queue, object], result: link },
+  shim_link_listen: { parameters: [queue, buffer], result: link },
+  shim_link_listen_anonymous: { parameters: [queue], result: link },
+  shim_link_id: { parameters: [link], result: "u32" },
+  shim_link_connection: { parameters: [link], result: object },
+  shim_link_require: { parameters: [link, buffer], result: "i32" },
+  shim_link_activate: { parameters: [link], result: "void" },
+  shim_link_send: { parameters: [link, object], result: "void" },
+  shim_link_request: { parameters: [link, object, "u32"], result: "i32" },
+  shim_link_barrier: { parameters: [link, "u32"], result: "i32" },
+  shim_link_cancel: { parameters: [link], result: "void" },
+  shim_link_release: { parameters: [link], result: "void" },
+  /** `link`, `buffer`, `size` */
+  shim_link_reason: { parameters: [link, buffer, "u32"], result: "u32" },
+  /** `link`, `words`, `stride`, `count`, `owner` */
+  shim_link_guard: { parameters: [link, memory, "u32", "u32", "u32"], result: "void" },
+  shim_link_unguard: { parameters: [link], result: "void" },
+
+  // values.c
+  /** `dictionary`, `keys`, `values`, `capacity` */
+  shim_dictionary_entries: { parameters: [object, buffer, buffer, "u32"], result: "u32" },
+
+  // memory.c
+  /** `length`, `mapping` */
+  shim_memory_create: { parameters: ["u64", buffer], result: "i32" },
+  shim_memory_create_read_only: { parameters: ["u64", buffer], result: "i32" },
+  /** `object`, `length`, `mapping` */
+  shim_memory_open: { parameters: [object, "u64", buffer], result: "i32" },
+  shim_memory_open_read_only: { parameters: [object, "u64", buffer], result: "i32" },
+  /** `address`, `length`, `writable` */
+  shim_memory_prefault: { parameters: [memory, "u64", "bool"], result: "i32" },
+  /** `address`, `mapped` */
+  shim_memory_close: { parameters: [memory, "u64"], result: "i32" },
+  shim_memory_page_size: { parameters: [], result: "u64" },
+  shim_memory_physical: { parameters: [], result: "u64" },
+
+  // words.c
+  shim_word_load: { parameters: [memory], result: "u32" },
+  shim_word_store: { parameters: [memory, "u32"], result: "void" },
+  shim_word_load64: { parameters: [memory], result: "f64" },
+  shim_clock: { parameters: [], result: "f64" },
+  shim_wait_is_native: { parameters: [], result: "bool" },
+
+  // mutex.c
+  /** `word`, `owner` */
+  shim_mutex_try: { parameters: [memory, "u32"], result: "i32" },
+  /** `word`, `owner`, `spin`, `milliseconds` */
+  shim_mutex_wait: { parameters: [memory, "u32", "u32", "f64"], result: "i32" },
+  shim_mutex_unlock: { parameters: [memory, "u32"], result: "i32" },
+  shim_mutex_abandon: { parameters: [memory, "u32"], result: "i32" },
+
+  // waiter.c
+  /** `queue`, `request`, `word`, `owner`, `milliseconds` */
+  shim_mutex_wait_async: { parameters: [queue, "u32", memory, "u32", "f64"], result: "i32" },
+  /** `queue`, `request`, `revision`, `parked`, `after`, `milliseconds` */
+  shim_revision_wait_async: { parameters: [queue, "u32", memory, memory, "f64", "f64"], result: "i32" },
+  shim_wait_cancel: { parameters: [queue, "u32"], result: "void" },
+
+  // revisions.c
+  shim_audience_create: { parameters: [], result: audience },
+  shim_audience_free: { parameters: [audience], result: "void" },
+  /** `audience`, `parked`, `count`, `bell` */
+  shim_audience_add: { parameters: [audience, memory, "u32", "i32"], result: "i32" },
+  shim_audience_set_bell: { parameters: [audience, "i32", "i32"], result: "void" },
+  shim_audience_remove: { parameters: [audience, "i32"], result: "void" },
+  /** `audience`, `revision`, `index` */
+  shim_revision_commit: { parameters: [audience, memory, "u32"], result: "f64" },
+  shim_revision_wake: { parameters: [audience, memory, "u32"], result: "void" },
+  shim_revision_park: { parameters: [memory], result: "void" },
+  shim_revision_unpark: { parameters: [memory], result: "void" },
+  /** `revision`, `parked`, `after`, `spin`, `milliseconds` */
+  shim_revision_wait: { parameters: [memory, memory, "f64", "u32", "f64"], result: "f64" },
+
+  // doorbell.c
+  shim_bell_connect: { parameters: [buffer], result: "i32" },
+  shim_bell_ring: { parameters: ["i32"], result: "i32" },
+  shim_descriptor_close: { parameters: ["i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;

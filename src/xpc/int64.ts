@@ -1,0 +1,27 @@
+/**
+ * A 64-bit signed integer, for peers that ask for `int64` by type: a plain `bigint` becomes an unsigned integer
+ * where it is 0 or more. Both come back as `bigint`.
+ *
+ * @example
+ * ```ts
+ * import { Int64 } from "@xpc/shmem/xpc";
+ *
+ * const pid = new Int64(1234n);
+ * console.assert(pid.value === 1234n);
+ * ```
+ */
+export class Int64 {
+  /** The number. */
+  readonly value: bigint;
+
+  /**
+   * @param value from -2^63 to 2^63 - 1
+   * @throws {RangeError} if it is outside of that
+   */
+  constructor(value: bigint) {
+    if (BigInt.asIntN(64, value) !== value) {
+      throw new RangeError(`Cannot make a 64-bit signed integer of ${value}: it is out of range`);
+    }
+    this.value = value;
+  }
+}

@@ -117,6 +117,7 @@ export async function isFresh(folder: string, plan: Plan): Promise<boolean> {
 
 /**
  * Compiles a target into its folder. Other processes see the old files or the new ones, nothing between.
+ * One at a time: the caller holds the lock.
  *
  * @param zig the compiler
  * @param root the project's folder; the compiler runs there and sees relative names only, so that the
@@ -128,6 +129,10 @@ export async function isFresh(folder: string, plan: Plan): Promise<boolean> {
 export async function compile(zig: Zig, root: string, folder: string, plan: Plan): Promise<string> {
   const { target, sources, inputs } = plan;
   await Deno.mkdir(folder, { recursive: true });
+  // Of builds that were killed. Builds hold a lock, so nobody is in there.
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith("making-")) await Deno.remove(`${folder}/${name}`, { recursive: true });
+  }
   // The files keep their names in there: the linker writes the name into the code signature.
   const work = await Deno.makeTempDir({ dir: folder, prefix: "making-" });
   const what = `compile the native library for ${target.name}`;

@@ -18,6 +18,10 @@ export interface AbiFacts {
   linux: Declarations;
   /** `ffi/native/shim.h`. */
   shim: Declarations;
+  /** The macros of Apple's headers. */
+  appleMacros: ReadonlyMap<string, string>;
+  /** The macros of our headers for Linux. */
+  linuxMacros: ReadonlyMap<string, string>;
   /** What libSystem exports on Intel and on Apple silicon. */
   systemExports: ReadonlySet<string>;
 }
@@ -149,6 +153,25 @@ export function compareHeaders(linux: Declarations, apple: Declarations): string
     if (theirs === undefined) return [`${where}: Apple's headers do not declare it`];
     if (signature(ours) === signature(theirs)) return [];
     return [`${where}: is ${signature(ours)}, Apple's is ${signature(theirs)}`];
+  });
+}
+
+/**
+ * Compares the constants that our headers for Linux define as macros with Apple's. They are few and simple:
+ * they must read the same, so that nobody has to compute them. What only Linux has passes.
+ *
+ * @param linux the macros of our headers
+ * @param apple those of Apple's
+ * @returns what is wrong, a line each
+ */
+export function compareMacros(
+  linux: ReadonlyMap<string, string>,
+  apple: ReadonlyMap<string, string>,
+): string[] {
+  return [...linux].flatMap(([name, ours]) => {
+    const theirs = apple.get(name);
+    if (!/^(XPC|DISPATCH)_/.test(name) || theirs === undefined || ours === theirs) return [];
+    return [`${name}: is ${ours}, Apple's is ${theirs}`];
   });
 }
 

@@ -7,7 +7,7 @@
 import { compileFlags } from "./_build_target.ts";
 import type { AbiFacts } from "./_compare.ts";
 import { readSystemExports } from "./_exports.ts";
-import { readHeaders } from "./_headers.ts";
+import { readHeaders, readMacros } from "./_headers.ts";
 import type { Zig } from "./_zig.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -23,11 +23,22 @@ export async function readFacts(zig: Zig, root: string): Promise<AbiFacts> {
   const headers = ["xpc/xpc.h", "dispatch/dispatch.h", "Block.h"];
   const apple = compileFlags(TARGETS["aarch64-macos"]);
   const linux = compileFlags(TARGETS["x86_64-linux"]);
-  const [appleHeaders, linuxHeaders, shimHeader, systemExports] = await Promise.all([
-    readHeaders(zig, { headers, flags: apple, root }),
-    readHeaders(zig, { headers: [...headers, "xpc/linux.h"], flags: linux, root }),
-    readHeaders(zig, { headers: ["shim.h"], flags: apple, root }),
-    readSystemExports(zig),
-  ]);
-  return { apple: appleHeaders, linux: linuxHeaders, shim: shimHeader, systemExports };
+  const [appleHeaders, linuxHeaders, shimHeader, appleMacros, linuxMacros, systemExports] = await Promise.all(
+    [
+      readHeaders(zig, { headers, flags: apple, root }),
+      readHeaders(zig, { headers: [...headers, "xpc/linux.h"], flags: linux, root }),
+      readHeaders(zig, { headers: ["shim.h"], flags: apple, root }),
+      readMacros(zig, { headers, flags: apple, root }),
+      readMacros(zig, { headers, flags: linux, root }),
+      readSystemExports(zig),
+    ],
+  );
+  return {
+    apple: appleHeaders,
+    linux: linuxHeaders,
+    shim: shimHeader,
+    appleMacros,
+    linuxMacros,
+    systemExports,
+  };
 }

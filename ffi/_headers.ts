@@ -63,6 +63,23 @@ export async function readHeaders(zig: Zig, options: HeaderOptions): Promise<Map
   }
 }
 
+/**
+ * Reads the macros without parameters that headers define.
+ *
+ * @param zig the compiler
+ * @param options which headers
+ * @returns what each stands for, by name, those of included headers and of the compiler too
+ * @throws {BuildError} if the headers do not compile
+ */
+export async function readMacros(zig: Zig, options: HeaderOptions): Promise<Map<string, string>> {
+  const { headers, flags, root } = options;
+  const includes = headers.flatMap((header) => ["-include", header]);
+  const args = ["cc", ...flags, "-fblocks", ...includes, "-E", "-dM", "-x", "c", "/dev/null"];
+  const { stdout } = await runZig(zig, args, `read the macros of ${headers.join(", ")}`, root);
+  const matches = new TextDecoder().decode(stdout).matchAll(/^#define (\w+) +(.*)$/gm);
+  return new Map([...matches].map(([, name, text]) => [name!, text!]));
+}
+
 /** Zig's name of a target, as LLVM spells it. */
 function llvmTriple(target: string): string {
   const [arch, system = ""] = target.split("-");

@@ -30,7 +30,7 @@ const SINCE: Readonly<Record<string, string>> = {
   os_sync_wake_by_address_all: "14.4",
 };
 
-/** What Zig's linker exports from every library for macOS. Nothing takes them: names are looked up by library. */
+/** What Zig's linker exports from every library for macOS; nothing takes it from ours. */
 const LINKER_MADE: readonly string[] = ["__dso_handle", "_mh_dylib_header"];
 
 /**

@@ -10,6 +10,7 @@
 
 import {
   compareHeaders,
+  compareMacros,
   compareTable,
   countStandIns,
   expectedLinuxExports,
@@ -61,6 +62,7 @@ export async function checkAbi(
     ...compareTable(libxpc, { name: "libxpc on Linux", declarations: facts.linux, ...ours }),
     ...compareTable(libdispatch, { name: "libdispatch on Linux", declarations: facts.linux, ...ours }),
     ...compareHeaders(facts.linux, facts.apple),
+    ...compareMacros(facts.linuxMacros, facts.appleMacros),
     ...await verifyLibraries(root, built.libraries, facts),
   ];
   const entries = [libxpc, libdispatch, shim].map((table) => Object.keys(table).length);

@@ -3,6 +3,7 @@ import {
   type AbiFacts,
   compareExports,
   compareHeaders,
+  compareMacros,
   compareTable,
   compareVersions,
   type Declarations,
@@ -243,6 +244,20 @@ Deno.test("compareHeaders() finds what Apple does not have, except in xpc/linux.
   const facts = await factsWith(XPC_H, "XPC_BEGIN_DECLS", "XPC_BEGIN_DECLS\nint xpc_invented(void);");
   assertEquals(compareHeaders(facts.linux, facts.apple), [
     "xpc/xpc.h: xpc_invented: Apple's headers do not declare it",
+  ]);
+});
+
+Deno.test("compareMacros() finds a constant that is not as Apple's", async () => {
+  const right = await realFacts();
+  assertEquals(compareMacros(right.linuxMacros, right.appleMacros), []);
+  const connection = "ffi/native/linux/include/xpc/connection.h";
+  const wrong = await factsWith(
+    connection,
+    /(XPC_CONNECTION_MACH_SERVICE_LISTENER) \(1 << 0\)/,
+    "$1 (1 << 2)",
+  );
+  assertEquals(compareMacros(wrong.linuxMacros, wrong.appleMacros), [
+    "XPC_CONNECTION_MACH_SERVICE_LISTENER: is (1 << 2), Apple's is (1 << 0)",
   ]);
 });
 

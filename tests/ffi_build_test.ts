@@ -71,6 +71,15 @@ function compiled(result: BuildResult): TargetName[] {
   return result.libraries.filter((library) => library.compiled).map((library) => library.target);
 }
 
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function host(): TargetName {
   const target = hostTarget();
   assert(target, "the tests run on a system that there is a library for");
@@ -122,6 +131,11 @@ Deno.test("build() shows the compiler's error, fails, and leaves the library of 
   assertEquals(await Deno.readFile(project.library(host())), before);
   const files = [...Deno.readDirSync(`${project.root}/.build/${host()}`)].map((entry) => entry.name);
   assertEquals(files.filter((name) => name.startsWith("making-")), [], "nothing half-made is left");
+
+  await Deno.mkdir(`${project.root}/.build/${host()}/making-of-a-killed-build`);
+  await project.write("ffi/native/shim.c", `${SOURCES["ffi/native/shim.c"]}\n/* repaired */`);
+  await project.build({ target: "host" });
+  assert(!await exists(`${project.root}/.build/${host()}/making-of-a-killed-build`));
 });
 
 Deno.test("build() takes a warning for an error", async () => {

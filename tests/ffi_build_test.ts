@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { readFacts } from "../ffi/_facts.ts";
-import { verifyLibrary } from "../ffi/_verify.ts";
+import { verifyArchive, verifyLibrary } from "../ffi/_verify.ts";
 import { fetchZig } from "../ffi/_zig.ts";
 import { build, BuildError, type BuildOptions, type BuildResult } from "../ffi/build.ts";
 import { hostTarget, type TargetName, TARGETS } from "../ffi/targets.ts";
@@ -291,6 +291,27 @@ Deno.test("verifyLibrary() passes what the build made, and names each thing that
   const large = new Uint8Array(400_000);
   large.set(original(linux));
   await expectProblem(linux, large, "400000 bytes");
+});
+
+Deno.test("verifyArchive() finds what is missing, and what does not belong to a blocks runtime", async () => {
+  await using project = await Project.create();
+  const runtime = "ffi/native/linux/blocks_runtime.c";
+  const facts = await readFacts(await fetchZig({ cache: CACHE }), project.root);
+  const verify = async (source: string) => {
+    await project.write(runtime, source);
+    await project.build({ target: "x86_64-linux" });
+    const bytes = await Deno.readFile(`${project.root}/.build/x86_64-linux/libxpc_blocks.a`);
+    return verifyArchive("a.a", bytes, facts);
+  };
+  const right = SOURCES[runtime]!;
+  assertEquals(await verify(right), []);
+  assertEquals(await verify(`${right}\nvoid *_NSConcreteAutoBlock[32];`), []);
+  assertEquals(await verify(`${right}\nint malloc_count;`), [
+    "a.a: exports malloc_count, which no header declares",
+  ]);
+  assertEquals(await verify("void *_NSConcreteAutoBlock[32];"), [
+    "a.a: does not export _Block_copy, which a header declares",
+  ]);
 });
 
 interface Run {

@@ -35,8 +35,8 @@ export const shim = {
   shim_link_release: { parameters: [link], result: "void" },
   /** `link`, `buffer`, `size` */
   shim_link_reason: { parameters: [link, buffer, "u32"], result: "u32" },
-  /** `link`, `words`, `stride`, `count`, `owner` */
-  shim_link_guard: { parameters: [link, memory, "u32", "u32", "u32"], result: "void" },
+  /** `link`, `words`, `stride`, `count`, `owner`, `gone` */
+  shim_link_guard: { parameters: [link, memory, "u32", "u32", "u32", memory], result: "void" },
   shim_link_unguard: { parameters: [link], result: "void" },
 
   // values.c
@@ -91,8 +91,8 @@ export const shim = {
   shim_revision_wake: { parameters: [audience, memory, "u32"], result: "void" },
   shim_revision_park: { parameters: [memory], result: "void" },
   shim_revision_unpark: { parameters: [memory], result: "void" },
-  /** `revision`, `parked`, `after`, `spin`, `milliseconds` */
-  shim_revision_wait: { parameters: [memory, memory, "f64", "u32", "f64"], result: "f64" },
+  /** `revision`, `parked`, `gone`, `after`, `spin`, `milliseconds` */
+  shim_revision_wait: { parameters: [memory, memory, memory, "f64", "u32", "f64"], result: "f64" },
 
   // doorbell.c
   shim_bell_connect: { parameters: [buffer], result: "i32" },

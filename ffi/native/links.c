@@ -35,6 +35,7 @@ struct shim_link {
   uint32_t stride;
   uint32_t count;
   uint32_t owner;
+  void *gone; /* a word to set then, or NULL */
 };
 
 static void retain(shim_link *link) { atomic_fetch_add(&link->references, 1); }
@@ -61,6 +62,7 @@ static int32_t error_of(xpc_object_t error) {
 
 static void abandon_guarded(shim_link *link) {
   if (link->guarded == NULL) return;
+  if (link->gone != NULL) shim_word_store(link->gone, 1);
   for (uint32_t i = 0; i < link->count; i++) {
     (void)shim_mutex_abandon((char *)link->guarded + (size_t)i * link->stride, link->owner);
   }
@@ -281,12 +283,14 @@ void shim_link_reject(shim_link *link) {
   drop(link);
 }
 
-void shim_link_guard(shim_link *link, void *words, uint32_t stride, uint32_t count, uint32_t owner) {
+void shim_link_guard(shim_link *link, void *words, uint32_t stride, uint32_t count, uint32_t owner,
+                     void *gone) {
   pthread_mutex_lock(&link->lock);
   link->guarded = words;
   link->stride = stride;
   link->count = count;
   link->owner = owner;
+  link->gone = gone;
   if (link->invalid) abandon_guarded(link);
   pthread_mutex_unlock(&link->lock);
 }

@@ -28,7 +28,7 @@ int32_t shim_mutex_try(void *word, uint32_t owner) {
 }
 
 int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_t deadline,
-                              const _Atomic bool *cancelled) {
+                              const _Atomic uint32_t *cancelled) {
   _Atomic uint32_t *state = word;
   uint32_t seen = 0;
   owner &= SHIM_MUTEX_OWNER;
@@ -39,17 +39,17 @@ int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_
   } while (shim_spin_on(&spinning, deadline));
   if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT;
   for (;;) {
-    if (cancelled != NULL && atomic_load(cancelled)) return SHIM_MUTEX_CANCELLED;
+    if (cancelled != NULL && atomic_load(cancelled) != 0) return SHIM_MUTEX_CANCELLED;
+    uint64_t left = 0;
+    if (deadline != UINT64_MAX) {
+      uint64_t now = shim_now();
+      if (now >= deadline) return SHIM_MUTEX_TIMED_OUT;
+      left = deadline - now;
+    }
     /* Say that somebody waits before sleeping on exactly that state; who takes the mutex after a wait
      * keeps the bit, since others may wait still. */
     if ((seen & SHIM_MUTEX_CONTENDED) != 0 ||
         atomic_compare_exchange_strong(state, &seen, seen | SHIM_MUTEX_CONTENDED)) {
-      uint64_t left = 0;
-      if (deadline != UINT64_MAX) {
-        uint64_t now = shim_now();
-        if (now >= deadline) return SHIM_MUTEX_TIMED_OUT;
-        left = deadline - now;
-      }
       (void)shim_wait_on(word, seen | SHIM_MUTEX_CONTENDED, left); /* the loop tells why it ended */
     }
     int32_t taken = take(state, owner, SHIM_MUTEX_CONTENDED, &seen);

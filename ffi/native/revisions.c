@@ -88,13 +88,13 @@ double shim_revision_commit(shim_audience *audience, void *revision, uint32_t in
   return (double)next;
 }
 
-/* A cancel that comes between the look at its flag and the sleep is seen after this many nanoseconds. */
+/* A cancel, or the end of the peer, that comes between the look at its flag and the sleep is seen after this many nanoseconds. */
 #define LOOK_AGAIN 200000000u
 
 void shim_revision_stir(void *revision) { (void)shim_wake(low_half(revision), true); }
 
 int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spin,
-                                 uint64_t deadline, const _Atomic bool *cancelled) {
+                                 uint64_t deadline, const _Atomic uint32_t *cancelled) {
   const _Atomic uint64_t *word = revision;
   shim_spin spinning = {.spin = spin};
   do {
@@ -105,7 +105,7 @@ int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, u
   (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */
   while (atomic_load(word) == after) {
-    if (cancelled != NULL && atomic_load(cancelled)) {
+    if (cancelled != NULL && atomic_load(cancelled) != 0) {
       result = SHIM_MUTEX_CANCELLED;
       break;
     }
@@ -133,7 +133,8 @@ void shim_revision_unpark(void *parked) {
   (void)atomic_fetch_and((_Atomic uint32_t *)parked, ~SHIM_PARKED_BELL);
 }
 
-double shim_revision_wait(void *revision, void *parked, double after, uint32_t spin, double milliseconds) {
-  (void)shim_revision_wait_until(revision, parked, (uint64_t)after, spin, shim_deadline(milliseconds), NULL);
+double shim_revision_wait(void *revision, void *parked, const void *gone, double after, uint32_t spin,
+                          double milliseconds) {
+  (void)shim_revision_wait_until(revision, parked, (uint64_t)after, spin, shim_deadline(milliseconds), gone);
   return shim_word_load64(revision);
 }

@@ -136,10 +136,11 @@ SHIM_EXPORT void shim_link_release(shim_link *link);
 /*
  * From now on, when this link becomes invalid, whoever was `owner` of one of the `count` mutexes that
  * lie `stride` bytes apart from `words` on is declared dead (shim_mutex_abandon), on XPC's thread: a
- * peer that sits in a synchronous wait learns it too. Runs at once if the link is invalid already.
+ * peer that sits in a synchronous wait learns it too. Also the word `gone` (may be NULL) becomes 1. Runs at
+ * once if the link is invalid already.
  */
 SHIM_EXPORT void shim_link_guard(shim_link *link, void *words, uint32_t stride, uint32_t count,
-                                 uint32_t owner);
+                                 uint32_t owner, void *gone);
 /* Ends that; after it returned, `words` may be unmapped. */
 SHIM_EXPORT void shim_link_unguard(shim_link *link);
 
@@ -277,10 +278,11 @@ SHIM_EXPORT void shim_revision_wake(shim_audience *audience, void *revision, uin
 SHIM_EXPORT void shim_revision_park(void *parked);
 SHIM_EXPORT void shim_revision_unpark(void *parked);
 
-/* Waits until the revision is not `after`; `spin` and `milliseconds` as of shim_mutex_wait. Returns the
- * revision; `after` again when the time is over. */
-SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, double after, uint32_t spin,
-                                      double milliseconds);
+/* Waits until the revision is not `after`, or the word `gone` (may be NULL) is not 0, which is seen within
+ * a fifth of a second; `spin` and `milliseconds` as of shim_mutex_wait. Returns the revision; `after` again
+ * when the time is over or the peer is gone. */
+SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, const void *gone, double after,
+                                      uint32_t spin, double milliseconds);
 
 /* ------------------------------------------------------------- doorbell.c: sockets as doorbells ---- */
 

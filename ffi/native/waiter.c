@@ -23,7 +23,7 @@ struct shim_wait {
   uint32_t owner;
   uint64_t after;
   uint64_t deadline;
-  _Atomic bool cancelled;
+  _Atomic uint32_t cancelled;
 };
 
 static void *run(void *argument) {
@@ -66,7 +66,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
   wait->owner = like->owner;
   wait->after = like->after;
   wait->deadline = like->deadline;
-  atomic_init(&wait->cancelled, false);
+  atomic_init(&wait->cancelled, 0);
   wait->node = node;
   wait->queue = shim_queue_retain(queue);
   /* Hung in before the thread runs, since it takes itself out. */
@@ -111,7 +111,7 @@ void shim_wait_cancel(shim_queue *queue, uint32_t request) {
   pthread_mutex_lock(shim_queue_lock(queue));
   for (shim_wait *wait = *shim_queue_waits(queue); wait != NULL; wait = wait->next) {
     if (wait->request != request) continue;
-    atomic_store(&wait->cancelled, true);
+    atomic_store(&wait->cancelled, 1);
     if (wait->parked == NULL) shim_mutex_stir(wait->word);
     else shim_revision_stir(wait->word);
   }

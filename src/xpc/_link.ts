@@ -145,9 +145,9 @@ export class Link implements Sink {
   }
 
   /** See `shim_link_guard`. */
-  guard(words: Address, stride: number, count: number, owner: number): void {
+  guard(words: Address, stride: number, count: number, owner: number, gone: Address | null): void {
     if (this.#ended !== undefined) return;
-    this.queue.library.shim.shim_link_guard(this.#handle, words, stride, count, owner);
+    this.queue.library.shim.shim_link_guard(this.#handle, words, stride, count, owner, gone);
   }
 
   /** Ends that: afterwards the words may be unmapped. */

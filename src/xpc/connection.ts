@@ -236,8 +236,8 @@ export class Connection implements AsyncDisposable {
   }
 
   /** @internal See `shim_link_guard`. */
-  guard(words: Address, stride: number, count: number, owner: number): void {
-    this.#link.guard(words, stride, count, owner);
+  guard(words: Address, stride: number, count: number, owner: number, gone: Address | null): void {
+    this.#link.guard(words, stride, count, owner, gone);
   }
 
   /** @internal */

@@ -1,0 +1,266 @@
+import type { Address } from "../../ffi/types.ts";
+import type { EventQueue } from "../xpc/_events.ts";
+import { describeError } from "../../ffi/errno.ts";
+import { millisecondsOf, MOST_BLOCKING, SPIN_ONLY, spinOf, type SyncWaitOptions, timeoutError, type WaitOptions } from "./waiting.ts";
+
+/** `enum shim_mutex_result` */
+const Result = { busy: 0, locked: 1, abandoned: 2, timedOut: 3, cancelled: 4 } as const;
+
+/** A mutex that is held; `using` gives it back. */
+export interface LockGuard extends Disposable {
+  /**
+   * Whether the holder before died while it held the mutex: what it guards may be half written. Told to one, the
+   * next holder.
+   */
+  readonly abandoned: boolean;
+  /** Gives the mutex back. Idempotent. */
+  unlock(): void;
+}
+
+class Guard implements LockGuard {
+  readonly abandoned: boolean;
+  #mutex: Mutex | undefined;
+
+  constructor(mutex: Mutex, abandoned: boolean) {
+    this.#mutex = mutex;
+    this.abandoned = abandoned;
+  }
+
+  unlock(): void {
+    const mutex = this.#mutex;
+    if (mutex === undefined) return;
+    this.#mutex = undefined;
+    mutex.leave();
+  }
+
+  [Symbol.dispose](): void {
+    this.unlock();
+  }
+}
+
+/** Somebody in this realm who waits in `lock()`. */
+interface Waiter {
+  readonly resolve: (guard: LockGuard) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Where a mutex lives. */
+export interface MutexPlace {
+  /** The events of this realm. */
+  readonly queue: EventQueue;
+  /** The word. */
+  readonly word: Address;
+  /** Who we are: given by the server, never 0. */
+  readonly owner: number;
+}
+
+/**
+ * A mutex between processes, one a region. It belongs to a connection, not to a thread: when its holder dies, the
+ * next who locks it learns so. It is not recursive; in one realm, those who `lock()` get it in order.
+ *
+ * @example
+ * ```ts
+ * import { connect, serve } from "@xpc/shmem";
+ *
+ * await using server = await serve("com.example.mutex", { regions: { frame: { byteLength: 4096 } } });
+ * await using client = await connect("com.example.mutex");
+ * const frame = await client.open("frame");
+ * {
+ *   using guard = await frame.mutex.lock({ timeout: 1000 });
+ *   if (guard.abandoned) console.log("the frame may be torn");
+ *   console.assert(server.region("frame").mutex.tryLock() === undefined);
+ * }
+ * ```
+ */
+export class Mutex {
+  readonly #place: MutexPlace;
+  readonly #name: string;
+  readonly #waiters: Waiter[] = [];
+  #held = false;
+  #request: number | undefined; // of the native wait for the first waiter
+  #closed: string | undefined;
+  #idle: PromiseWithResolvers<void> | undefined; // for those who close while a native wait ends
+
+  /** @internal */
+  constructor(place: MutexPlace, name: string) {
+    this.#place = place;
+    this.#name = name;
+  }
+
+  /** Whether this realm holds it. */
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /**
+   * Locks it if nobody holds it.
+   *
+   * @returns the guard, or `undefined` if it is held
+   * @throws {TypeError} if the region is closed
+   */
+  tryLock(): LockGuard | undefined {
+    this.#check();
+    if (this.#held) return undefined;
+    const result = this.#place.queue.library.shim.shim_mutex_try(this.#place.word, this.#place.owner);
+    return result === Result.busy ? undefined : this.#take(result);
+  }
+
+  /**
+   * Locks it, waiting without blocking the event loop.
+   *
+   * @param options how long to wait
+   * @returns the guard
+   * @throws {DOMException} `TimeoutError` if it is not had in time
+   * @throws the signal's reason, if it aborts first
+   * @throws {TypeError} if the region is closed, now or meanwhile
+   */
+  async lock(options: WaitOptions = {}): Promise<LockGuard> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const milliseconds = millisecondsOf(options);
+    const spin = spinOf(options);
+    this.#check();
+    if (!this.#held && this.#waiters.length === 0) {
+      const { queue, word, owner } = this.#place;
+      let result = queue.library.shim.shim_mutex_try(word, owner);
+      if (result === Result.busy && spin > 0 && milliseconds !== 0) {
+        // Spins and does not park, and not for long: nothing else runs meanwhile.
+        result = queue.library.shim.shim_mutex_wait(word, owner, SPIN_ONLY, Math.min(spin, MOST_BLOCKING) / 1000);
+      }
+      if (result === Result.locked || result === Result.abandoned) return this.#take(result);
+    }
+    return await this.#queue(milliseconds, signal);
+  }
+
+  /**
+   * Locks it, blocking this thread: for workers. Whoever holds it must not need this thread's event loop.
+   *
+   * @param options how long to spin and to wait
+   * @returns the guard
+   * @throws {DOMException} `TimeoutError` if it is not had in time
+   * @throws {TypeError} if the region is closed, or this realm holds the mutex or waits for it in `lock()`: that
+   *   would never end
+   */
+  lockSync(options: SyncWaitOptions = {}): LockGuard {
+    const milliseconds = millisecondsOf(options);
+    const spin = spinOf(options);
+    this.#check();
+    if (this.#held || this.#waiters.length > 0) {
+      throw new TypeError(
+        `Cannot lock "${this.#name}" here: this realm holds it or waits for it, and would block itself`,
+      );
+    }
+    const { queue, word, owner } = this.#place;
+    const result = queue.library.shim.shim_mutex_wait(word, owner, spin, milliseconds);
+    if (result === Result.timedOut) throw timeoutError(`lock "${this.#name}"`, milliseconds);
+    return this.#take(result);
+  }
+
+  /** @internal Gives it back: a guard's. */
+  leave(): void {
+    this.#held = false;
+    if (this.#closed === undefined) {
+      // -EPERM where it was taken from us, since we were declared dead: nothing is ours to give back.
+      this.#place.queue.library.shim.shim_mutex_unlock(this.#place.word, this.#place.owner);
+      this.#next();
+    }
+  }
+
+  /**
+   * @internal Fails all who wait, gives the mutex back and ends the native wait: after this the word may be
+   * unmapped.
+   */
+  async close(reason: string): Promise<void> {
+    if (this.#closed !== undefined) return await this.#idle?.promise;
+    const { queue, word, owner } = this.#place;
+    if (this.#held) queue.library.shim.shim_mutex_unlock(word, owner);
+    this.#closed = reason;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(new TypeError(this.#message()));
+    if (this.#request !== undefined) {
+      this.#idle = Promise.withResolvers();
+      queue.library.shim.shim_wait_cancel(queue.handle, this.#request);
+      await this.#idle.promise;
+    }
+  }
+
+  #message(): string {
+    return `Cannot lock "${this.#name}": ${this.#closed}`;
+  }
+
+  #check(): void {
+    if (this.#closed !== undefined) throw new TypeError(this.#message());
+  }
+
+  #take(result: number): LockGuard {
+    this.#held = true;
+    return new Guard(this, result === Result.abandoned);
+  }
+
+  async #queue(milliseconds: number, signal: AbortSignal | undefined): Promise<LockGuard> {
+    const { promise, resolve, reject } = Promise.withResolvers<LockGuard>();
+    const waiter: Waiter = { resolve, reject };
+    const leave = (error: unknown): void => {
+      const index = this.#waiters.indexOf(waiter);
+      if (index < 0) return;
+      this.#waiters.splice(index, 1);
+      reject(error);
+      // The native wait was for the first: it is started anew for the next one's time.
+      if (index === 0) this.#cancel();
+    };
+    const abort = (): void => leave(signal?.reason);
+    // Those behind the first have no native wait that would tell them.
+    const timer = milliseconds < 0
+      ? undefined
+      : setTimeout(() => leave(timeoutError(`lock "${this.#name}"`, milliseconds)), milliseconds);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#waiters.push(waiter);
+    this.#next();
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      clearTimeout(timer);
+    }
+  }
+
+  #cancel(): void {
+    const { queue } = this.#place;
+    if (this.#request !== undefined) queue.library.shim.shim_wait_cancel(queue.handle, this.#request);
+  }
+
+  /** Starts a native wait for the first waiter, if none runs. */
+  #next(): void {
+    if (this.#waiters.length === 0 || this.#held || this.#request !== undefined) return;
+    const { queue, word, owner } = this.#place;
+    const request = queue.expect((_, result) => this.#waited(result));
+    const error = queue.library.shim.shim_mutex_wait_async(queue.handle, request, word, owner, -1);
+    if (error !== 0) {
+      queue.forget(request);
+      const message = `Cannot wait for the mutex of "${this.#name}": ${describeError(error)}`;
+      for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error(message));
+      return;
+    }
+    this.#request = request;
+  }
+
+  #waited(result: number): void {
+    this.#request = undefined;
+    const locked = result === Result.locked || result === Result.abandoned;
+    if (this.#closed !== undefined) {
+      if (locked) this.#pass(result);
+      this.#idle?.resolve();
+      return;
+    }
+    const waiter = locked ? this.#waiters.shift() : undefined;
+    if (waiter !== undefined) waiter.resolve(this.#take(result));
+    else if (locked) this.#pass(result);
+    else this.#next();
+  }
+
+  /** Gives back what nobody waits for any more, as it was: the next holder is told what we were. */
+  #pass(result: number): void {
+    const { queue: { library: { shim } }, word, owner } = this.#place;
+    if (result === Result.abandoned) shim.shim_mutex_abandon(word, owner);
+    else shim.shim_mutex_unlock(word, owner);
+  }
+}

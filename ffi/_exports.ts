@@ -26,6 +26,11 @@ interface TextStub {
   reexports?: Section[];
 }
 
+/** The part of npm's "yaml" that is used. */
+interface YamlParser {
+  parseAllDocuments(text: string, options: { logLevel: "error" }): { toJS(): unknown }[];
+}
+
 /** Apple silicon runs system libraries that are built for arm64e, whatever the process is built for. */
 const PROCESSORS: readonly (readonly string[])[] = [["x86_64-macos"], ["arm64-macos", "arm64e-macos"]];
 
@@ -38,8 +43,9 @@ const PROCESSORS: readonly (readonly string[])[] = [["x86_64-macos"], ["arm64-ma
  * @throws {BuildError} if the compiler has no list for the library
  */
 export async function readSystemExports(zig: Zig, library = LIB_SYSTEM): Promise<Set<string>> {
-  // deno-lint-ignore no-import-prefix -- nothing but this check needs it
-  const { parseAllDocuments } = await import("npm:yaml@2.9.1");
+  // Computed, so that it is not in the module graph of the build, which rarely needs it.
+  const specifier = ["npm:yaml", "2.9.1"].join("@");
+  const { parseAllDocuments } = await import(specifier) as YamlParser;
   const text = await Deno.readTextFile(`${zig.library}/libc/darwin/libSystem.tbd`);
   // "!tapi-tbd" is a tag that the parser does not know and need not.
   const stubs = new Map(

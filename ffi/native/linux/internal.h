@@ -1,0 +1,436 @@
+/*
+ * internal.h: what the files of this libxpc share. From the bottom up: misuse, objects, wire, queues, I/O,
+ * connections. Nothing here is exported.
+ */
+#ifndef XPC_LINUX_INTERNAL_H
+#define XPC_LINUX_INTERNAL_H
+
+#ifndef _GNU_SOURCE
+#error "Define _GNU_SOURCE before the first include."
+#endif
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <dispatch/dispatch.h>
+#include <xpc/linux.h>
+#include <xpc/xpc.h>
+
+#pragma GCC visibility push(hidden)
+
+/* ------------------------------------------------------------------------------ misuse.c, memory ---- */
+
+_Noreturn void xpc_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Never NULL: without memory the process ends, as every caller of libxpc assumes. */
+void *xpc_allocate(size_t size); /* zeroed */
+void *xpc_resize(void *memory, size_t count, size_t size);
+char *xpc_copy_string(const char *string);
+
+void xpc_close(int fd); /* keeps errno; -1 is allowed */
+
+/* --------------------------------------------------------------------------------------- objects ---- */
+
+enum xpc_kind {
+  XPC_KIND_NULL = 1,
+  XPC_KIND_BOOL,
+  XPC_KIND_INT64,
+  XPC_KIND_UINT64,
+  XPC_KIND_DOUBLE,
+  XPC_KIND_DATE,
+  XPC_KIND_DATA,
+  XPC_KIND_STRING,
+  XPC_KIND_UUID,
+  XPC_KIND_FD,
+  XPC_KIND_SHMEM,
+  XPC_KIND_ENDPOINT,
+  XPC_KIND_ARRAY,
+  XPC_KIND_DICTIONARY,
+  XPC_KIND_ERROR,
+  XPC_KIND_CONNECTION,
+};
+
+struct _xpc_type_s {
+  const char *name;
+  enum xpc_kind kind;
+};
+
+#define XPC_IMMORTAL INT32_MAX
+
+/* The count comes after 16 bytes that free() may overwrite, so that an over-release is still seen. */
+struct xpc_object {
+  const struct _xpc_type_s *type;
+  uint64_t magic;
+  _Atomic int32_t references;
+};
+
+#define XPC_MAGIC UINT64_C(0x7463656a624f4350)
+#define XPC_STATIC_OBJECT(kind_type) {.type = (kind_type), .magic = XPC_MAGIC, .references = XPC_IMMORTAL}
+
+struct _xpc_bool_s {
+  struct xpc_object base;
+  bool value;
+};
+
+struct xpc_number { /* int64, uint64, double, date */
+  struct xpc_object base;
+  union {
+    int64_t i;
+    uint64_t u;
+    double d;
+  } value;
+};
+
+struct xpc_uuid {
+  struct xpc_object base;
+  uint8_t bytes[16];
+};
+
+struct xpc_bytes { /* data, string: a NUL follows the bytes */
+  struct xpc_object base;
+  size_t length;
+  const char *bytes;
+};
+
+struct xpc_fd {
+  struct xpc_object base;
+  int fd;
+};
+
+struct xpc_memory; /* a shared descriptor, shmem.c */
+struct xpc_shmem {
+  struct xpc_object base;
+  struct xpc_memory *memory;
+  uint64_t length;
+};
+
+struct _xpc_endpoint_s {
+  struct xpc_object base;
+  int fd; /* the port's sending half; -1 leads nowhere */
+};
+
+struct xpc_array {
+  struct xpc_object base;
+  xpc_object_t *values;
+  size_t count, capacity;
+};
+
+struct xpc_entry {
+  char *key;
+  xpc_object_t value;
+};
+
+/* Also an error: then constant, with its description as the only entry. */
+struct _xpc_dictionary_s {
+  struct xpc_object base;
+  struct xpc_entry *entries; /* in byte order of the keys */
+  size_t count, capacity;
+  xpc_connection_t remote;       /* where it came from, or where it has to go; retained */
+  _Atomic uint64_t awaited;      /* the request this message makes; 0: no reply is awaited */
+  _Atomic uint64_t answers;      /* the request that this dictionary replies to; 0: none */
+  uint32_t incarnation;          /* of `remote`, when the request came */
+};
+
+void *xpc_object_allocate(xpc_type_t type, size_t size); /* one reference */
+xpc_object_t xpc_object_expect(xpc_object_t object, xpc_type_t type, const char *function);
+static inline enum xpc_kind xpc_kind_of(xpc_object_t object) {
+  return ((const struct xpc_object *)object)->type->kind;
+}
+
+void xpc_array_dispose(struct xpc_array *array);
+void xpc_dictionary_dispose(struct _xpc_dictionary_s *dictionary);
+/* Takes over `key` and `value`; for a key above all others. False if it is not. */
+bool xpc_dictionary_append(xpc_object_t dictionary, char *key, xpc_object_t value);
+struct _xpc_dictionary_s *xpc_dictionary_of(xpc_object_t object); /* also errors; else NULL */
+
+xpc_object_t xpc_data_adopt(xpc_type_t type, const void *bytes, size_t length);
+xpc_object_t xpc_fd_adopt(int fd);
+xpc_object_t xpc_endpoint_adopt(int fd);
+xpc_object_t xpc_shmem_adopt(int fd, uint64_t length);
+int xpc_shmem_descriptor(xpc_object_t shmem);
+void xpc_shmem_dispose(struct xpc_shmem *shmem);
+bool xpc_same_file(int a, int b);
+size_t xpc_file_hash(int fd);
+
+/* A memfd that nobody can execute; -1 and errno. */
+int xpc_memfd(const char *name);
+
+/* ------------------------------------------------------------------------------------------ wire ---- */
+
+#define XPC_MESSAGE_LIMIT (UINT64_C(64) << 20)
+#define XPC_DEPTH_LIMIT 64
+#define XPC_FD_LIMIT 4096
+#define XPC_VALUE_LIMIT (UINT32_C(1) << 20)
+
+/* A message as it was when it was sent. */
+struct xpc_capture {
+  uint8_t *bytes;
+  size_t length, capacity;
+  xpc_object_t *holders; /* retained: the objects whose descriptors travel, in order */
+  size_t holder_count, holder_capacity;
+};
+
+/* NULL, or why the dictionary is too large. Aborts for what cannot be sent. */
+const char *xpc_wire_encode(xpc_object_t dictionary, struct xpc_capture *capture);
+void xpc_capture_clear(struct xpc_capture *capture);
+int xpc_holder_descriptor(xpc_object_t holder);
+
+/* A dictionary (+1), or NULL and why. Descriptors that became part of it are replaced by -1 in `fds`. */
+xpc_object_t xpc_wire_decode(const uint8_t *bytes, size_t length, int *fds, size_t fd_count,
+                             const char **reason);
+
+/* ---------------------------------------------------------------------------------------- blocks ---- */
+
+/* On any block, whichever runtime made it; NULL stays NULL. */
+void *xpc_block_copy(const void *block);
+void xpc_block_release(const void *block);
+
+/* --------------------------------------------------------------------------------- pool.c, queue.c ---- */
+
+struct xpc_work {
+  struct xpc_work *next;
+  void (*run)(struct xpc_work *work); /* owns `work` */
+};
+
+void xpc_pool_push(struct xpc_work *work);
+
+/* A thread with all signals blocked, detached. */
+bool xpc_thread_start(void *(*run)(void *), void *context);
+
+void xpc_queue_push(dispatch_queue_t queue, struct xpc_work *work); /* NULL: the global queue */
+void xpc_queue_suspend(dispatch_queue_t queue);
+void xpc_queue_resume(dispatch_queue_t queue);
+void xpc_queue_set_target(dispatch_queue_t queue, dispatch_queue_t target); /* while it is empty */
+void xpc_queue_retain(dispatch_queue_t queue);
+void xpc_queue_release(dispatch_queue_t queue);
+
+/* ------------------------------------------------------------------------------------------ io.c ---- */
+
+/* Something with a descriptor that the I/O thread watches. Its owner outlives its registration. */
+struct xpc_source {
+  int fd;
+  uint32_t interest; /* what epoll was told; 0: not registered */
+  void (*ready)(struct xpc_source *source);
+};
+
+/* Something the I/O thread has to do. Each job is on at most one list at a time. */
+struct xpc_job {
+  struct xpc_job *next;
+  void (*run)(struct xpc_job *job);
+};
+
+/* Tells epoll; 0 takes the source out. False and errno when the kernel refuses. */
+bool xpc_io_watch(struct xpc_source *source, uint32_t interest);
+void xpc_io_schedule(struct xpc_job *job);
+void xpc_io_schedule_later(struct xpc_job *job); /* some milliseconds later */
+
+/* -------------------------------------------------------------------------------------- packet.c ---- */
+
+#define XPC_PACKET_FDS 253 /* what the kernel takes in one packet */
+#define XPC_INLINE_LIMIT (UINT32_C(32) << 10)
+
+enum xpc_packet_kind {
+  XPC_PACKET_CONNECT = 1,  /* to a port: one descriptor, the other end of a new connection */
+  XPC_PACKET_HELLO = 2,    /* from an activated peer: who it is */
+  XPC_PACKET_CARRY = 3,    /* descriptors of the next message */
+  XPC_PACKET_MESSAGE = 4,
+  XPC_PACKET_NO_REPLY = 5, /* the request `answers` will never be answered */
+};
+
+#define XPC_PACKET_LARGE 1u /* the message is in a sealed memfd, the last descriptor */
+#define XPC_WIRE_MAGIC UINT32_C(0x4c435058)
+#define XPC_WIRE_VERSION 1
+
+struct xpc_header {
+  uint32_t magic;
+  uint8_t version, kind;
+  uint16_t flags;
+  uint64_t request; /* a reply to this number is awaited; 0: none */
+  uint64_t answers; /* replies to this request; 0: it is no reply */
+  uint32_t length;  /* of the message, inline or in the memfd */
+  uint32_t fd_count; /* of this packet, without the memfd */
+};
+
+struct xpc_packet {
+  struct xpc_header header;
+  uint8_t body[XPC_INLINE_LIMIT];
+  size_t body_length;
+  int fds[XPC_PACKET_FDS];
+  size_t fd_count;
+  bool credited; /* whether the credentials below came with it */
+  pid_t pid;
+  uid_t uid;
+  gid_t gid;
+};
+
+enum xpc_receipt { XPC_RECEIVED, XPC_NOTHING, XPC_END, XPC_MALFORMED, XPC_EXHAUSTED };
+
+/* Sends one packet, never blocking: 0 or an errno. */
+int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, size_t length,
+                    const int *fds, size_t fd_count);
+
+/* Receives one; with XPC_RECEIVED its descriptors belong to the caller. */
+enum xpc_receipt xpc_packet_receive(int fd, struct xpc_packet *packet, const char **reason);
+void xpc_packet_close(struct xpc_packet *packet);
+
+/* A sealed memfd with these bytes, or -1 and errno; and its bytes (malloc), or NULL and why. */
+int xpc_packet_spill(const void *bytes, size_t length);
+uint8_t *xpc_packet_unspill(int fd, size_t length, const char **reason);
+
+/* ---------------------------------------------------------------------------------- connections ---- */
+
+#define XPC_UNSENT_BYTES (UINT64_C(64) << 20)
+#define XPC_UNSENT_COUNT 16384
+#define XPC_UNDELIVERED_BYTES (UINT64_C(1) << 20)
+#define XPC_UNDELIVERED_COUNT 64
+
+enum xpc_role {
+  XPC_ROLE_SERVICE_CLIENT,
+  XPC_ROLE_ENDPOINT_CLIENT,
+  XPC_ROLE_SERVICE_LISTENER,
+  XPC_ROLE_ANONYMOUS_LISTENER,
+  XPC_ROLE_PEER,
+};
+
+enum xpc_phase {
+  XPC_PHASE_INACTIVE,
+  XPC_PHASE_RESOLVING,   /* active, to be connected or listening */
+  XPC_PHASE_ONLINE,
+  XPC_PHASE_INTERRUPTED, /* a service client between two services */
+  XPC_PHASE_ENDED,       /* the final error is delivered, or on its way */
+};
+
+/* What waits to be sent: a message, word that no reply comes, or a barrier. */
+struct xpc_unsent {
+  struct xpc_unsent *next;
+  struct xpc_header header;
+  struct xpc_capture capture;
+  size_t carried; /* descriptors that left in carriers already */
+  int spill;      /* the memfd of a large message; -1 until it is its turn */
+  void *barrier;
+};
+
+/* A request that waits for its reply. */
+struct xpc_pending {
+  struct xpc_pending *next;
+  uint64_t request;
+  dispatch_queue_t queue; /* for the handler; NULL: the connection's */
+  void *handler;
+  struct xpc_waiter *waiter; /* of a synchronous request, in place of a handler */
+};
+
+struct xpc_waiter {
+  sem_t done;
+  xpc_object_t reply;
+};
+
+#define XPC_PENDING_BUCKETS 64
+
+struct xpc_service { /* a name that this process listens on */
+  int lock_fd;
+  char *path; /* the socket to remove; NULL when the system owns it */
+};
+
+/* All but the identity is guarded by `lock`, which is never held while user code or a release runs. */
+struct _xpc_connection_s {
+  struct xpc_object base;
+  enum xpc_role role;
+  char *name;
+  xpc_endpoint_t endpoint; /* where to connect */
+  dispatch_queue_t queue;  /* serial; runs all handlers */
+
+  pthread_mutex_t lock;
+  enum xpc_phase phase;
+  bool self;      /* whether it holds a reference on itself */
+  bool cancelled; /* by the user, or because of `reason`: to be ended */
+  bool scheduled; /* `job` is on its way */
+  bool handling;  /* the event handler runs */
+  bool connected_once;
+  unsigned suspensions;
+  char *reason;
+  void *handler;
+  void *context;
+  xpc_finalizer_t finalizer;
+
+  struct xpc_job job;
+  struct xpc_source source; /* the connection's socket, or the service's */
+  struct xpc_source port;   /* a listener's receiving half */
+  int port_sender;          /* and the half that endpoints are duplicates of */
+  struct xpc_service service;
+  uint32_t incarnation;     /* counts connections to a service */
+
+  struct xpc_unsent *unsent, **unsent_end;
+  size_t unsent_count, unsent_bytes;
+  bool blocked; /* the socket is full */
+
+  struct xpc_pending *pending[XPC_PENDING_BUCKETS];
+  uint64_t next_request;
+
+  size_t undelivered, undelivered_bytes;
+  bool throttled;
+
+  int *carried; /* descriptors that came in carriers */
+  size_t carried_count;
+
+  bool known; /* whether the other side's credentials are */
+  pid_t pid;
+  uid_t uid;
+  gid_t gid;
+};
+
+/* connection.c */
+xpc_connection_t xpc_connection_make(enum xpc_role role, const char *name, dispatch_queue_t target);
+void xpc_connection_dispose(xpc_connection_t connection);
+void xpc_connection_check_release(xpc_connection_t connection);
+void xpc_connection_wake(xpc_connection_t connection);                     /* lock held */
+void xpc_connection_fail(xpc_connection_t connection, const char *reason); /* lock held */
+void xpc_connection_watch(xpc_connection_t connection);                    /* lock held */
+void xpc_connection_retry(xpc_connection_t connection);                    /* lock held */
+void xpc_connection_close(xpc_connection_t connection);                    /* lock held, I/O thread */
+struct xpc_pending *xpc_connection_take_pending(xpc_connection_t connection, uint64_t request); /* no lock */
+
+/* lifecycle.c: what the I/O thread does */
+void xpc_connection_step(struct xpc_job *job);
+void xpc_connection_lost(xpc_connection_t connection, const char *reason); /* I/O thread, no lock */
+
+#define XPC_CONST_ERROR(error) ((xpc_object_t)(uintptr_t)&_xpc_error_connection_##error)
+
+/* send.c */
+void xpc_connection_flush(xpc_connection_t connection);        /* lock held */
+void xpc_connection_send_hello(xpc_connection_t connection);   /* lock held */
+void xpc_connection_drop_reply(xpc_connection_t connection, uint64_t request, uint32_t incarnation);
+void xpc_unsent_free(struct xpc_unsent *list);
+
+/* receive.c */
+void xpc_connection_ready(struct xpc_source *source);
+
+/* deliver.c: what runs on the connection's queue */
+void xpc_deliver_message(xpc_connection_t connection, xpc_object_t message, size_t size);
+void xpc_deliver_peer(xpc_connection_t connection, xpc_connection_t peer);
+void xpc_deliver_error(xpc_connection_t connection, xpc_object_t error);
+void xpc_deliver_final(xpc_connection_t connection);
+void xpc_deliver_reply(xpc_connection_t connection, struct xpc_pending *pending, xpc_object_t reply,
+                       size_t size); /* takes both over; lock not held */
+void xpc_deliver_barrier(xpc_connection_t connection, void *barrier); /* takes the block over */
+
+/* listener.c; opening the port needs the lock, and is of no effect when it is open */
+bool xpc_listener_open_port(xpc_connection_t listener);
+void xpc_listener_start(xpc_connection_t listener); /* lock held, I/O thread */
+void xpc_listener_ready(struct xpc_source *source);
+void xpc_listener_port_ready(struct xpc_source *source);
+
+/* endpoint.c: 0 and the new connection's socket, or an errno */
+int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd);
+
+/* service.c: each gives 0 or an errno, and why */
+int xpc_service_connect(const char *name, int *fd, char *reason, size_t size);
+int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, char *reason, size_t size);
+void xpc_service_close(struct xpc_service *service);
+
+#pragma GCC visibility pop
+#endif

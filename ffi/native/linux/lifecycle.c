@@ -1,0 +1,160 @@
+/*
+ * lifecycle.c: what the I/O thread does for a connection: resolving, interrupting, ending.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "internal.h"
+
+/* Reading stops while nobody takes what was read: the rest then waits in the sender. */
+void xpc_connection_watch(xpc_connection_t connection) {
+  bool online = connection->phase == XPC_PHASE_ONLINE && !connection->cancelled;
+  uint32_t in = online && !connection->suspensions && !connection->throttled ? EPOLLIN : 0;
+  uint32_t out = online && connection->unsent && connection->blocked ? EPOLLOUT : 0;
+  bool watched = true;
+  if (connection->source.fd >= 0) watched = xpc_io_watch(&connection->source, in | out);
+  if (connection->port.fd >= 0) watched = xpc_io_watch(&connection->port, in) && watched;
+  if (!watched) xpc_connection_fail(connection, "the system cannot watch any more descriptors");
+}
+
+static void close_source(struct xpc_source *source, bool hang_up) {
+  if (source->fd < 0) return;
+  xpc_io_watch(source, 0);
+  /* Also for those who hold the same socket, such as a child after fork. */
+  if (hang_up) shutdown(source->fd, SHUT_RDWR);
+  xpc_close(source->fd);
+  source->fd = -1;
+}
+
+void xpc_connection_close(xpc_connection_t connection) {
+  /* A socket that the system passed to us stays open for the next one it starts. */
+  bool borrowed = connection->role == XPC_ROLE_SERVICE_LISTENER && !connection->service.path;
+  xpc_service_close(&connection->service);
+  close_source(&connection->source, !borrowed);
+  close_source(&connection->port, true);
+  xpc_close(connection->port_sender);
+  connection->port_sender = -1;
+  for (size_t i = 0; i < connection->carried_count; i++) xpc_close(connection->carried[i]);
+  free(connection->carried);
+  connection->carried = NULL;
+  connection->carried_count = 0;
+  connection->blocked = false;
+}
+
+/* What was on its way when a socket was closed. */
+struct remains {
+  struct xpc_unsent *unsent;
+  struct xpc_pending *pending;
+};
+
+/* Lock held. */
+static struct remains take_remains(xpc_connection_t connection) {
+  struct remains remains = {.unsent = connection->unsent};
+  connection->unsent = NULL;
+  connection->unsent_end = &connection->unsent;
+  connection->unsent_count = connection->unsent_bytes = 0;
+  for (size_t i = 0; i < XPC_PENDING_BUCKETS; i++) {
+    while (connection->pending[i]) {
+      struct xpc_pending *pending = connection->pending[i];
+      connection->pending[i] = pending->next;
+      pending->next = remains.pending;
+      remains.pending = pending;
+    }
+  }
+  return remains;
+}
+
+/* Tells those who wait; lock not held. */
+static void settle(xpc_connection_t connection, struct remains remains, xpc_object_t error) {
+  while (remains.pending) {
+    struct xpc_pending *pending = remains.pending;
+    remains.pending = pending->next;
+    xpc_deliver_reply(connection, pending, error, 0);
+  }
+  for (struct xpc_unsent *each = remains.unsent; each; each = each->next) {
+    if (each->barrier) xpc_deliver_barrier(connection, each->barrier);
+    each->barrier = NULL;
+  }
+  xpc_unsent_free(remains.unsent);
+}
+
+/* Lock held. */
+static void connect_client(xpc_connection_t connection) {
+  char reason[256] = "";
+  int error = connection->role == XPC_ROLE_SERVICE_CLIENT
+                ? xpc_service_connect(connection->name, &connection->source.fd, reason, sizeof reason)
+                : xpc_endpoint_connect(connection->endpoint, &connection->source.fd);
+  if (error == 0) {
+    connection->phase = XPC_PHASE_ONLINE;
+  } else if (error == EAGAIN || error == ETOOMANYREFS) {
+    xpc_connection_retry(connection); /* the listener has too many clients waiting */
+  } else {
+    if (!reason[0]) snprintf(reason, sizeof reason, "the endpoint's listener is gone (errno %d)", error);
+    xpc_connection_fail(connection, reason);
+  }
+}
+
+/* Lock held. */
+static void resolve(xpc_connection_t connection) {
+  switch (connection->role) {
+    case XPC_ROLE_SERVICE_CLIENT:
+    case XPC_ROLE_ENDPOINT_CLIENT: connect_client(connection); break;
+    case XPC_ROLE_SERVICE_LISTENER:
+    case XPC_ROLE_ANONYMOUS_LISTENER: xpc_listener_start(connection); break;
+    case XPC_ROLE_PEER:
+      connection->phase = XPC_PHASE_ONLINE;
+      xpc_connection_send_hello(connection);
+      break;
+  }
+}
+
+void xpc_connection_step(struct xpc_job *job) {
+  xpc_connection_t connection =
+    (xpc_connection_t)(void *)((char *)job - offsetof(struct _xpc_connection_s, job));
+  pthread_mutex_lock(&connection->lock);
+  connection->scheduled = false;
+  bool active = connection->phase != XPC_PHASE_INACTIVE && connection->phase != XPC_PHASE_ENDED;
+  if (active && !connection->cancelled && connection->phase == XPC_PHASE_RESOLVING) resolve(connection);
+  if (active && connection->cancelled) {
+    connection->phase = XPC_PHASE_ENDED;
+    xpc_connection_close(connection);
+    struct remains remains = take_remains(connection);
+    pthread_mutex_unlock(&connection->lock);
+    settle(connection, remains, XPC_CONST_ERROR(invalid));
+    xpc_deliver_final(connection);
+  } else {
+    if (active) {
+      xpc_connection_flush(connection);
+      xpc_connection_watch(connection);
+    }
+    pthread_mutex_unlock(&connection->lock);
+  }
+  xpc_release(connection);
+}
+
+void xpc_connection_lost(xpc_connection_t connection, const char *reason) {
+  pthread_mutex_lock(&connection->lock);
+  if (reason || connection->role != XPC_ROLE_SERVICE_CLIENT) {
+    xpc_connection_fail(connection, reason ? reason : "the other side is gone");
+    xpc_connection_watch(connection);
+    pthread_mutex_unlock(&connection->lock);
+    return;
+  }
+  if (connection->cancelled) { /* its end comes next */
+    xpc_connection_watch(connection);
+    pthread_mutex_unlock(&connection->lock);
+    return;
+  }
+  connection->phase = XPC_PHASE_INTERRUPTED;
+  connection->incarnation++;
+  connection->known = false;
+  xpc_connection_close(connection);
+  struct remains remains = take_remains(connection);
+  pthread_mutex_unlock(&connection->lock);
+  settle(connection, remains, XPC_CONST_ERROR(interrupted));
+  xpc_deliver_error(connection, XPC_CONST_ERROR(interrupted));
+}

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ExportsByArch } from "./_exports.ts";
 import type { Declaration } from "./_headers.ts";
 import { OLDEST_MACOS } from "./targets.ts";
 
@@ -22,8 +23,8 @@ export interface AbiFacts {
   appleMacros: ReadonlyMap<string, string>;
   /** The macros of our headers for Linux. */
   linuxMacros: ReadonlyMap<string, string>;
-  /** What libSystem exports on Intel and on Apple silicon. */
-  systemExports: ReadonlySet<string>;
+  /** What libSystem exports, by processor. */
+  systemExports: ExportsByArch;
 }
 
 /** What {@linkcode compareTable} compares a table with. */
@@ -197,6 +198,11 @@ export function expectedArchiveSymbols(facts: Pick<AbiFacts, "linux">): Set<stri
 export function expectedShimExports(facts: Pick<AbiFacts, "shim">): Set<string> {
   const declared = [...facts.shim.values()].filter(({ file }) => file.endsWith("ffi/native/shim.h"));
   return new Set(declared.map(({ name }) => name));
+}
+
+/** The symbols that libSystem exports on Apple silicon and on Intel alike: there is one table for both. */
+export function exportsOfEveryMac({ systemExports }: Pick<AbiFacts, "systemExports">): Set<string> {
+  return new Set([...systemExports.aarch64].filter((name) => systemExports.x86_64.has(name)));
 }
 
 /**

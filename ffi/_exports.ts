@@ -32,17 +32,23 @@ interface YamlParser {
 }
 
 /** Apple silicon runs system libraries that are built for arm64e, whatever the process is built for. */
-const PROCESSORS: readonly (readonly string[])[] = [["x86_64-macos"], ["arm64-macos", "arm64e-macos"]];
+const TARGETS_OF = {
+  aarch64: ["arm64-macos", "arm64e-macos"],
+  x86_64: ["x86_64-macos"],
+} as const;
+
+/** The C names of what a library exports, on Apple silicon and on Intel. */
+export type ExportsByArch = Readonly<Record<keyof typeof TARGETS_OF, ReadonlySet<string>>>;
 
 /**
- * Reads what a system library exports on Intel and on Apple silicon alike, re-exports included.
+ * Reads what a system library exports, re-exports included.
  *
  * @param zig the compiler
  * @param library the library's path on macOS
- * @returns the C names of its symbols
+ * @returns its symbols
  * @throws {BuildError} if the compiler has no list for the library
  */
-export async function readSystemExports(zig: Zig, library = LIB_SYSTEM): Promise<Set<string>> {
+export async function readSystemExports(zig: Zig, library = LIB_SYSTEM): Promise<ExportsByArch> {
   // Computed, so that it is not in the module graph of the build, which rarely needs it.
   const specifier = ["npm:yaml", "2.9.1"].join("@");
   const { parseAllDocuments } = await import(specifier) as YamlParser;
@@ -54,8 +60,10 @@ export async function readSystemExports(zig: Zig, library = LIB_SYSTEM): Promise
       return [stub["install-name"], stub] as const;
     }),
   );
-  const [first, ...others] = PROCESSORS.map((names) => collect(stubs, library, names, new Set()));
-  return new Set([...first!].filter((symbol) => others.every((set) => set.has(symbol))));
+  return {
+    aarch64: collect(stubs, library, TARGETS_OF.aarch64, new Set()),
+    x86_64: collect(stubs, library, TARGETS_OF.x86_64, new Set()),
+  };
 }
 
 function collect(

@@ -144,7 +144,7 @@ async function verifyMachO(
       problems.push(`${name}: needs ${symbol}, new in macOS ${since}: import it weakly`);
     }
     // The linker adds this one itself.
-    if (symbol !== "dyld_stub_binder" && !facts.systemExports.has(symbol)) {
+    if (symbol !== "dyld_stub_binder" && !facts.systemExports[target.arch].has(symbol)) {
       problems.push(`${name}: needs ${symbol}, which libSystem does not export`);
     }
   }

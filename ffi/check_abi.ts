@@ -15,6 +15,7 @@ import {
   countStandIns,
   expectedLinuxExports,
   expectedShimExports,
+  exportsOfEveryMac,
 } from "./_compare.ts";
 import { readFacts } from "./_facts.ts";
 import { verifyLibraries } from "./_verify.ts";
@@ -47,7 +48,7 @@ export async function checkAbi(
   const onFetch = options.onFetch ?? (() => {});
   const zig = await fetchZig({ cache: `${root}/.build/zig-cache`, onFetch });
   const [facts, built] = await Promise.all([readFacts(zig, root), build({ root, target: "all" })]);
-  const system = { exports: facts.systemExports, library: "libSystem", declarations: facts.apple };
+  const system = { exports: exportsOfEveryMac(facts), library: "libSystem", declarations: facts.apple };
   const ours = { exports: expectedLinuxExports(facts), library: "the library for Linux" };
   const problems = [
     ...compareTable(libxpc, { name: "libxpc", ...system }),

@@ -9,6 +9,7 @@ import {
   type Declarations,
   expectedLinuxExports,
   expectedShimExports,
+  exportsOfEveryMac,
 } from "../ffi/_compare.ts";
 import { readSystemExports } from "../ffi/_exports.ts";
 import { readFacts } from "../ffi/_facts.ts";
@@ -31,11 +32,11 @@ function realFacts(): Promise<AbiFacts> {
 
 /** What is wrong with a table that is loaded from libSystem. */
 async function compare(table: Deno.ForeignLibraryInterface): Promise<string[]> {
-  const { apple, systemExports } = await realFacts();
+  const facts = await realFacts();
   return compareTable(table, {
     name: "libxpc",
-    declarations: apple,
-    exports: systemExports,
+    declarations: facts.apple,
+    exports: exportsOfEveryMac(facts),
     library: "libSystem",
   });
 }
@@ -150,8 +151,9 @@ Deno.test("compareTable() finds a symbol that there is not, by its own name too"
 });
 
 Deno.test("compareTable() finds a symbol that a header declares but the library lacks", async () => {
-  const { apple, systemExports } = await realFacts();
-  const exports = new Set(systemExports);
+  const facts = await realFacts();
+  const { apple } = facts;
+  const exports = exportsOfEveryMac(facts);
   exports.delete("xpc_retain");
   const table = { xpc_retain: { parameters: ["pointer"], result: "pointer" } } as const;
   assertEquals(compareTable(table, { name: "libxpc", declarations: apple, exports, library: "libSystem" }), [
@@ -281,17 +283,22 @@ Deno.test("expectedLinuxExports() has functions and constants, but no blocks run
   }
 });
 
-Deno.test("readSystemExports() follows re-exports, and is strict about the library", async () => {
+Deno.test("readSystemExports() follows re-exports, and is strict about the library and the processor", async () => {
   const all = await readSystemExports(await compiler());
-  for (
-    const name of ["xpc_retain", "_xpc_error_connection_invalid", "dispatch_queue_create", "_Block_copy"]
-  ) {
-    assert(all.has(name), name);
+  for (const exports of [all.aarch64, all.x86_64]) {
+    for (
+      const name of ["xpc_retain", "_xpc_error_connection_invalid", "dispatch_queue_create", "_Block_copy"]
+    ) {
+      assert(exports.has(name), name);
+    }
+    assert(!exports.has("objc_retain"), "it is in libobjc, which libSystem does not re-export");
   }
-  assert(!all.has("objc_retain"), "it is in libobjc, which libSystem does not re-export");
+  assert(all.x86_64.has("fstat$INODE64"));
+  assert(!all.aarch64.has("fstat$INODE64"), "Apple silicon never had the short inodes");
+  assert(!exportsOfEveryMac({ systemExports: all }).has("fstat$INODE64"));
   const dispatch = await readSystemExports(await compiler(), "/usr/lib/system/libdispatch.dylib");
-  assert(dispatch.has("dispatch_queue_create"));
-  assert(!dispatch.has("xpc_retain"), "it is in libxpc");
+  assert(dispatch.aarch64.has("dispatch_queue_create"));
+  assert(!dispatch.aarch64.has("xpc_retain"), "it is in libxpc");
 });
 
 Deno.test("compareVersions() compares numbers, not text", () => {

@@ -11,7 +11,8 @@ struct Registry<Endpoint> {
   }
 
   private(set) var registrations: [Name: Registration] = [:]
-  private var held: [PeerID: [Name: UInt64]] = [:]
+  /// Exactly the names of each peer's registrations: one that another took over is no longer among them.
+  private var held: [PeerID: Set<Name>] = [:]
   private var generations = Generations()
 
   subscript(name: Name) -> Registration? { registrations[name] }
@@ -28,7 +29,7 @@ struct Registry<Endpoint> {
       peer: peer, pid: pid, generation: generation, endpoint: endpoint, since: Int64(clock) * 1000)
     let old = registrations.updateValue(new, forKey: name)
     if let old { release(name, old) }
-    held[peer, default: [:]][name] = generation
+    held[peer, default: []].insert(name)
     generations.prune(clock: clock) { registrations[$0] != nil }
     return (new, old)
   }
@@ -39,21 +40,14 @@ struct Registry<Endpoint> {
     release(name, old)
   }
 
-  /// Removes all that the peer holds, by connection and generation, and tells what that was, ordered by
-  /// the names' bytes.
+  /// Removes all that the peer holds, and tells what that was, ordered by the names' bytes.
   mutating func removeAll(of peer: PeerID) -> [(name: Name, registration: Registration)] {
-    let names = (held.removeValue(forKey: peer) ?? [:]).sorted { $0.key < $1.key }
-    return names.compactMap { name, generation in
-      guard let registration = registrations[name],
-        registration.peer == peer, registration.generation == generation
-      else { return nil }
-      registrations[name] = nil
-      return (name, registration)
-    }
+    let names = (held.removeValue(forKey: peer) ?? []).sorted()
+    return names.compactMap { name in registrations.removeValue(forKey: name).map { (name, $0) } }
   }
 
   private mutating func release(_ name: Name, _ registration: Registration) {
-    held[registration.peer]?[name] = nil
+    held[registration.peer]?.remove(name)
     if held[registration.peer]?.isEmpty == true { held[registration.peer] = nil }
   }
 }

@@ -1,0 +1,94 @@
+import Broker
+import CShim
+
+/// An XPC object that is released when nobody refers to it any more.
+final class XPCObject {
+  private let pointer: UnsafeMutableRawPointer
+
+  /// Takes over a reference.
+  init(owned pointer: UnsafeMutableRawPointer) {
+    self.pointer = pointer
+  }
+
+  /// Adds a reference of its own.
+  convenience init(retaining pointer: UnsafeMutableRawPointer) {
+    self.init(owned: agent_retain(pointer))
+  }
+
+  deinit {
+    agent_release(pointer)
+  }
+
+  /// Lends the pointer: Swift may release an object after its last use, which a pointer taken out of it
+  /// is not.
+  func use<Result>(_ body: (UnsafeMutableRawPointer) -> Result) -> Result {
+    withExtendedLifetime(self) { body(pointer) }
+  }
+}
+
+extension Message<XPCObject> {
+  /// Reads the keys of a dictionary that a request may have, and counts the others.
+  init(reading object: XPCObject) {
+    self.init()
+    object.use { dictionary in
+      for key in Key.ofRequests {
+        if let value = WireValue(agent_get(dictionary, key.rawValue)) { append(key, value) }
+      }
+      unknownKeys = agent_count(dictionary) - fields.count
+    }
+  }
+
+  /// Puts the fields into a dictionary.
+  func write(to object: XPCObject) {
+    object.use { write(to: $0) }
+  }
+
+  private func write(to dictionary: UnsafeMutableRawPointer) {
+    for field in fields {
+      let key = field.key.rawValue
+      switch field.value {
+      case .bool(let flag): agent_set_bool(dictionary, key, flag)
+      case .int64(let number): agent_set_int64(dictionary, key, number)
+      case .uint64(let number): agent_set_uint64(dictionary, key, number)
+      case .date(let nanoseconds): agent_set_date(dictionary, key, nanoseconds)
+      case .string(let text): agent_set_string(dictionary, key, text)
+      case .endpoint(let endpoint): endpoint.use { agent_set_object(dictionary, key, $0) }
+      case .array(let entries):
+        let array = XPCObject(owned: agent_array())
+        array.use { array in
+          for entry in entries { entry.dictionary().use { agent_append(array, $0) } }
+          agent_set_object(dictionary, key, array)
+        }
+      case .other: break  // the broker sends none
+      }
+    }
+  }
+
+  /// A new dictionary with the fields.
+  func dictionary() -> XPCObject {
+    let dictionary = XPCObject(owned: agent_dictionary())
+    write(to: dictionary)
+    return dictionary
+  }
+}
+
+extension WireValue<XPCObject> {
+  /// The longest text that any field of a request may have, and one byte more: what is longer is valid
+  /// nowhere, so no more of it is copied.
+  private static var copiedBytes: Int { Name.maximumLength + 1 }
+
+  /// Takes over what stands under a key; nil when nothing does.
+  fileprivate init?(_ value: agent_value) {
+    switch value.kind {
+    case AGENT_KIND_MISSING: return nil
+    case AGENT_KIND_BOOL: self = .bool(value.flag)
+    case AGENT_KIND_INT64: self = .int64(value.int64)
+    case AGENT_KIND_UINT64: self = .uint64(value.uint64)
+    case AGENT_KIND_STRING:
+      let bytes = UnsafeRawBufferPointer(start: value.text, count: min(value.length, Self.copiedBytes))
+      self = .string(String(decoding: bytes, as: UTF8.self))
+    case AGENT_KIND_ENDPOINT: self = .endpoint(XPCObject(retaining: value.endpoint))
+    default: self = .other
+    }
+  }
+}

@@ -1,0 +1,1 @@
+#include "../../../ffi/native/events.c"

@@ -1,0 +1,1 @@
+#include "../../../ffi/native/links.c"

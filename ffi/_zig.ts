@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { FetchAnswer } from "./_fetch_zig.ts";
+
 /** The version of Zig. Part of every build's stamp: another compiler builds anew. */
 export const ZIG_VERSION = "0.16.0";
 
@@ -39,8 +41,8 @@ const HOSTS: Readonly<Record<string, string>> = {
   "linux-x86_64": "linux-x64",
 };
 
-/** How long an import from the cache may take until we say that something is being fetched. */
-const PATIENCE = 200;
+/** How long it may take to find the compiler in Deno's cache until we say that something is being fetched. */
+const PATIENCE = 250;
 
 /**
  * Finds the compiler in Deno's cache, or fetches it from npm.
@@ -59,12 +61,13 @@ export async function fetchZig(options: FetchZigOptions): Promise<Zig> {
   }
   const timer = setTimeout(() => options.onFetch?.(), PATIENCE);
   try {
-    const [program, library] = await Promise.all([fetchPackage(host), fetchPackage("lib")]);
+    const packages = [host, "lib"].map((name) => `@zigc/${name}@${ZIG_VERSION}`);
+    const [program, library] = await fetchPackages(packages);
     return {
       program: `${program}/bin/zig`,
-      library,
+      library: library!,
       env: {
-        ZIG_LIB_DIR: library,
+        ZIG_LIB_DIR: library!,
         ZIG_GLOBAL_CACHE_DIR: options.cache,
         ZIG_LOCAL_CACHE_DIR: options.cache,
       },
@@ -74,25 +77,32 @@ export async function fetchZig(options: FetchZigOptions): Promise<Zig> {
   }
 }
 
-/** Has Deno fetch a package of the compiler; returns the folder that it lies in. */
-async function fetchPackage(name: string): Promise<string> {
-  // Put together here, so that it is not in Deno's module graph: type checks, tests and users of the
-  // package must not download a compiler.
-  const specifier = `npm:@zigc/${name}@${ZIG_VERSION}/package.json`;
+/** Has Deno fetch packages of npm's; returns the folders that they lie in. */
+async function fetchPackages(packages: string[]): Promise<string[]> {
+  const script = decodeURIComponent(new URL("./_fetch_zig.ts", import.meta.url).pathname);
+  // On a terminal Deno draws a bar of its own while it downloads; elsewhere it would print every address.
+  const terminal = Deno.stderr.isTerminal();
+  const args = ["run", "--allow-all", "--no-lock", ...(terminal ? [] : ["--quiet"]), script, ...packages];
+  const output = await new Deno.Command(Deno.execPath(), {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: terminal ? "inherit" : "piped",
+  }).output();
+  let answer: FetchAnswer;
   try {
-    await import(specifier, { with: { type: "json" } });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
-    throw new BuildError(
-      `Cannot fetch the C compiler (${specifier.slice(4, -13)}) from npm: ${reason}. ` +
-        `Check the network, or set NPM_CONFIG_REGISTRY to a registry that can be reached; ` +
-        `a library that was built elsewhere is taken with XPC_SHMEM_LIBRARY`,
-      { cause },
-    );
+    answer = JSON.parse(new TextDecoder().decode(output.stdout)) as FetchAnswer;
+  } catch {
+    // Deno gave up before the script could say why.
+    const reason = terminal ? "see above" : new TextDecoder().decode(output.stderr).trim();
+    answer = { failed: packages.join(", "), reason };
   }
-  const url = import.meta.resolve(specifier);
-  if (!url.startsWith("file:")) throw new BuildError(`Cannot find ${specifier} on disk: resolves to ${url}`);
-  return decodeURIComponent(new URL(".", url).pathname).replace(/\/$/, "");
+  if ("folders" in answer) return answer.folders;
+  throw new BuildError(
+    `Cannot fetch the C compiler (${answer.failed}) from npm: ${answer.reason}. ` +
+      `Check the network, or set NPM_CONFIG_REGISTRY to a registry that can be reached; ` +
+      `a library that was built elsewhere is taken with XPC_SHMEM_LIBRARY`,
+  );
 }
 
 /** What {@linkcode runZig} returns. */

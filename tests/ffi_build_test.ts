@@ -355,6 +355,28 @@ Deno.test("fetchZig() says what to do when npm cannot be reached", async () => {
   }
 });
 
+Deno.test("fetchZig() leaves the lock file alone", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "xpc-build-test-" });
+  try {
+    await Deno.mkdir(`${folder}/ffi`);
+    for (const name of ["_zig.ts", "_fetch_zig.ts"]) {
+      await Deno.copyFile(`${ROOT}/ffi/${name}`, `${folder}/ffi/${name}`);
+    }
+    await Deno.writeTextFile(`${folder}/deno.json`, "{}");
+    await Deno.writeTextFile(
+      `${folder}/main.ts`,
+      `import { fetchZig } from "./ffi/_zig.ts";
+      console.log((await fetchZig({ cache: "." })).program);`,
+    );
+    const { code, stdout, stderr } = await deno(["run", "-A", `${folder}/main.ts`]);
+    assertEquals(code, 0, stderr);
+    assert((await Deno.stat(stdout.trim())).isFile, "the compiler is there");
+    assert(!await exists(`${folder}/deno.lock`), "another system has another compiler");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("the module graph of the build has neither the compiler nor what only checks need", async () => {
   for (const module of ["ffi/build.ts", "ffi/check_abi.ts"]) {
     const { stdout, code } = await deno(["info", "--json", `${ROOT}/${module}`]);

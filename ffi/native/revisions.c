@@ -99,8 +99,9 @@ int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, u
   shim_spin spinning = {.spin = spin};
   do {
     if (atomic_load(word) != after) return SHIM_MUTEX_LOCKED;
+    if (spinning.steps % 32 == 31 && cancelled != NULL && atomic_load(cancelled) != 0) break;
   } while (shim_spin_on(&spinning, deadline));
-  if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT;
+  if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT; /* or the peer is gone: its word tells */
   int32_t result = SHIM_MUTEX_LOCKED;
   (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */

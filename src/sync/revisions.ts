@@ -2,6 +2,7 @@ import { describeError } from "../../ffi/errno.ts";
 import type { Address, ShimAudience } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/_events.ts";
 import { PeerGoneError } from "./errors.ts";
+import type { ParkedWord } from "./parked_word.ts";
 import { millisecondsOf, MOST_BLOCKING, SPIN_ONLY, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
 
 /** A change of a region. */
@@ -54,7 +55,7 @@ export interface RevisionPlace {
   /** The generation of it that is the newest. */
   readonly generation: Address;
   /** Our parked word for it. */
-  readonly parked: Address;
+  readonly parked: ParkedWord;
   /** The word that says that the other side is gone, where there is only one. */
   readonly gone: Address | null;
   /** Whom a commit of ours wakes. */
@@ -74,7 +75,6 @@ export class Revisions {
   readonly #generation: number;
   readonly #checks = new Set<() => void>();
   readonly #waits = new Set<Promise<void>>();
-  #parked = 0;
   #ended: { readonly error: Error | undefined } | undefined;
 
   /** @param generation the generation that is mapped */
@@ -102,7 +102,7 @@ export class Revisions {
     const spin = spinOf(options);
     this.#check();
     const { queue: { library: { shim } }, revision, parked, gone, name } = this.#place;
-    const current = shim.shim_revision_wait(revision, parked, gone, after, spin, milliseconds);
+    const current = shim.shim_revision_wait(revision, parked.address, gone, after, spin, milliseconds);
     if (current !== after) return current;
     if (gone !== null && shim.shim_word_load(gone) !== 0) throw goneError(name);
     throw timeoutError(`see a change of "${name}"`, milliseconds);
@@ -136,7 +136,7 @@ export class Revisions {
   /** Resolves when the revision may have changed, the signal aborted, or this ended. */
   async #change(after: number, spin: number, signal: AbortSignal | undefined): Promise<void> {
     const { queue: { library: { shim } }, revision, parked, bell } = this.#place;
-    if (spin > 0 && shim.shim_revision_wait(revision, parked, null, after, SPIN_ONLY, spin / 1000) !== after) return;
+    if (spin > 0 && shim.shim_revision_wait(revision, parked.address, null, after, SPIN_ONLY, spin / 1000) !== after) return;
     const isReady = await bell.ready();
     if (this.#ended !== undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -159,15 +159,15 @@ export class Revisions {
   }
 
   async #onBell(check: () => void, changed: Promise<void>): Promise<void> {
-    const { queue: { library: { shim } }, parked, bell } = this.#place;
+    const { parked, bell } = this.#place;
     bell.add(check);
     // Parked first, then the look at the word; a commit does the reverse, so that one of the two sees the other.
-    if (this.#parked++ === 0) shim.shim_revision_park(parked);
+    parked.enter();
     check();
     try {
       await changed;
     } finally {
-      if (--this.#parked === 0) shim.shim_revision_unpark(parked);
+      parked.leave();
       bell.remove(check);
     }
   }
@@ -177,7 +177,7 @@ export class Revisions {
     const over = Promise.withResolvers<void>();
     const request = queue.expect(() => over.resolve());
     const { shim } = queue.library;
-    const error = shim.shim_revision_wait_async(queue.handle, request, revision, parked, after, -1);
+    const error = shim.shim_revision_wait_async(queue.handle, request, revision, parked.address, after, -1);
     if (error !== 0) {
       queue.forget(request);
       throw new Error(`Cannot wait for changes of "${name}": ${describeError(error)}`);

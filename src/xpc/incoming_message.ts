@@ -4,7 +4,7 @@ import { decode } from "./_decode.ts";
 import { fill } from "./_encode.ts";
 import type { Link, PeerCredentials } from "./_link.ts";
 import { ConnectionError } from "./errors.ts";
-import { disposeValue, type XpcRecord } from "./values.ts";
+import { disposeValue, type XpcRecord, type XpcValue } from "./values.ts";
 
 interface Reply {
   readonly library: Library;
@@ -34,6 +34,18 @@ export class IncomingMessage implements Disposable {
     this.values = decode(library, dictionary);
     this.#reply = library.xpc.xpc_dictionary_create_reply(dictionary);
     if (this.#reply !== null) registry.register(this, { library, object: this.#reply }, this);
+  }
+
+  /**
+   * Takes a value out of the message: it belongs to the caller, and is not given up with the message.
+   *
+   * @param key where it stands
+   * @returns the value, or `undefined` if there is none
+   */
+  take(key: string): XpcValue | undefined {
+    const value = this.values[key];
+    delete (this.values as Record<string, XpcValue | undefined>)[key];
+    return value;
   }
 
   /** Whether the sender waits for a reply and has none yet. */

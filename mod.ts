@@ -1,0 +1,58 @@
+/**
+ * Fast shared memory between two apps: one writes, the other reads, and nothing is copied in between. On macOS it
+ * runs over XPC, on Linux over a libxpc of its own; the code is the same.
+ *
+ * One app calls {@linkcode serve}, the other {@linkcode connect}; either may start first, die and come back.
+ *
+ * @example The server writes
+ * ```ts
+ * import { serve } from "@xpc/shmem";
+ *
+ * await using studio = await serve("com.example.studio", {
+ *   regions: {
+ *     frame: { byteLength: 100 * 2 ** 20 },
+ *     mask: { byteLength: 100 * 2 ** 20, clients: "read" },
+ *   },
+ * });
+ * const frame = studio.region("frame");
+ * {
+ *   using _ = await frame.mutex.lock();
+ *   frame.view(Float32Array)[0] = 0.5;
+ * }
+ * frame.commit();
+ * ```
+ *
+ * @example The client reads
+ * ```ts no-eval
+ * import { connect } from "@xpc/shmem";
+ *
+ * await using studio = await connect("com.example.studio", { signal: AbortSignal.timeout(10_000) });
+ * const frame = await studio.open("frame");
+ * for await (const { revision } of frame.changes()) {
+ *   using guard = await frame.mutex.lock();
+ *   if (!guard.abandoned) console.log(revision, frame.view(Float32Array)[0]);
+ * }
+ * ```
+ *
+ * | On Windows | Here |
+ * | --- | --- |
+ * | `CreateFileMapping` | {@linkcode serve}, {@linkcode Server.add} |
+ * | `OpenFileMapping` | {@linkcode connect}, {@linkcode Client.open} |
+ * | `MapViewOfFile` | `region.view(Float32Array, byteOffset, length)` |
+ * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
+ * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
+ *
+ * @module
+ */
+export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
+export type { BrokerSelection } from "./src/service/_broker_client.ts";
+export type { RegionOptions } from "./src/service/_server_region.ts";
+export { Client, connect, type ConnectOptions, type OpenOptions } from "./src/service/client.ts";
+export { BrokerUnavailableError, IncompatibleError, NameTakenError } from "./src/service/errors.ts";
+export { join, type JoinOptions } from "./src/service/join.ts";
+export { type ClientAccess, ReadableRegion, Region, WritableRegion } from "./src/service/region.ts";
+export { serve, type ServeOptions, Server } from "./src/service/server.ts";
+export { PeerGoneError } from "./src/sync/errors.ts";
+export type { LockGuard, Mutex } from "./src/sync/mutex.ts";
+export type { Change, ChangesOptions } from "./src/sync/revisions.ts";
+export type { SyncWaitOptions, WaitOptions } from "./src/sync/waiting.ts";

@@ -1,0 +1,280 @@
+import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
+import { Endpoint } from "../xpc/endpoint.ts";
+import { EventQueue } from "../xpc/_events.ts";
+import { checkServiceName } from "../xpc/_names.ts";
+import { aborted, BrokerClient, type BrokerSelection } from "./_broker_client.ts";
+import { ClientLink } from "./_client_link.ts";
+import { hashSchema, integerOf } from "./_handshake.ts";
+import type { ReadableRegion, WritableRegion } from "./region.ts";
+
+/** Options of {@linkcode connect}. */
+export interface ConnectOptions {
+  /** Gives up waiting for the server. Without one, `connect` waits for ever. */
+  signal?: AbortSignal | undefined;
+  /**
+   * What both apps agree on about the content, such as "frames v3". A server with another one is refused.
+   *
+   * @default {undefined}
+   */
+  schema?: string | undefined;
+  /**
+   * Whether to look for the server again when it is gone.
+   *
+   * @default {true}
+   */
+  reconnect?: boolean | undefined;
+  /** Which broker to ask. */
+  broker?: BrokerSelection | undefined;
+  /** A code-signing requirement for the server. macOS only. */
+  requirement?: string | undefined;
+}
+
+/** Options of {@linkcode Client.open}. */
+export interface OpenOptions {
+  /**
+   * Whether to write: gives a {@linkcode WritableRegion}.
+   *
+   * @default {false}
+   */
+  write?: boolean | undefined;
+  /**
+   * Whether to make all pages resident now, instead of each at its first touch.
+   *
+   * @default {false}
+   */
+  prefault?: boolean | undefined;
+  /** Gives up waiting for the server, where it is gone. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Where a client finds its server. */
+export interface Found {
+  readonly endpoint: Endpoint;
+  readonly generation: bigint;
+}
+
+/**
+ * A client of a service. When the server goes, what was opened stays readable and says so, and the client looks for
+ * the next server: `open` again waits for that.
+ */
+export class Client implements AsyncDisposable {
+  /** Tells a client from a server, where `join` made it. */
+  readonly role = "client";
+  /** The name of the service. */
+  readonly name: string;
+  readonly #broker: BrokerClient;
+  readonly #options: ConnectOptions;
+  readonly #schema: Uint8Array | null;
+  readonly #stop = new AbortController();
+  readonly #closed = Promise.withResolvers<Error | undefined>();
+  /** Links whose server is gone but whose regions are open, and the one that lives. */
+  readonly #links = new Set<ClientLink>();
+  #link: Promise<ClientLink>;
+  #pid = 0;
+  #generation = 0n;
+  #connected = false;
+  #closing: Promise<void> | undefined;
+
+  /** @internal Takes over one use of the broker client. */
+  constructor(name: string, broker: BrokerClient, schema: Uint8Array | null, options: ConnectOptions, first?: Found) {
+    this.name = name;
+    this.#broker = broker;
+    this.#schema = schema;
+    this.#options = options;
+    this.#link = this.#find(options.signal, first);
+  }
+
+  /** @internal Waits for the first link, or cleans up. */
+  async start(): Promise<this> {
+    try {
+      await this.#link;
+      return this;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Whether the server is there. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** The process that serves, or served last. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /**
+   * Resolves when the client is done for good: closed (with `undefined`), or, without `reconnect`, when its server
+   * is gone (with an error).
+   */
+  get closed(): Promise<Error | undefined> {
+    return this.#closed.promise;
+  }
+
+  /**
+   * Opens a region, waiting for a server if the last one is gone.
+   *
+   * @param name its name
+   * @param options whether to write, and when to give up
+   * @returns the region, which belongs to the caller and is closed with the client at the latest
+   * @throws {Deno.errors.NotFound} if the server has no such region
+   * @throws {Deno.errors.NotCapable} if it is to be written, and clients may only read it
+   * @throws {TypeError} if the client is closed
+   * @throws the signal's reason, if it aborts first
+   */
+  open(name: string, options: OpenOptions & { write: true }): Promise<WritableRegion>;
+  open(name: string, options?: OpenOptions & { write?: false | undefined }): Promise<ReadableRegion>;
+  async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
+    const { write = false, prefault = false, signal } = options;
+    const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
+    for (;;) {
+      const link = await aborted(this.#link, until);
+      try {
+        return await link.region(name, { write, prefault, signal: until });
+      } catch (error) {
+        // The server died meanwhile: the next one has the region too, or says that it does not.
+        if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
+        await aborted(link.closed, until);
+      }
+    }
+  }
+
+  /** Closes every region and the connection. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** The same as {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort(new TypeError(`Cannot use the client of "${this.name}": it is closed`));
+    await this.#link.catch(() => {}); // told to who waited for it
+    await Promise.all([...this.#links].map((link) => link.close()));
+    await this.#broker.release();
+    this.#connected = false;
+    this.#closed.resolve(undefined);
+  }
+
+  /** Looks the server up and connects, until that succeeds. */
+  async #find(signal: AbortSignal | undefined, first?: Found): Promise<ClientLink> {
+    const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
+    let found = first;
+    for (;;) {
+      found ??= await this.#lookup(until);
+      using endpoint = found.endpoint;
+      this.#generation = found.generation;
+      found = undefined;
+      const { requirement } = this.#options;
+      try {
+        const queue = await EventQueue.acquire();
+        const link = await ClientLink.open(queue, { endpoint, schema: this.#schema, requirement }, until);
+        this.#adopt(link);
+        return link;
+      } catch (error) {
+        // It died after the broker told of it: a lookup is no proof of life.
+        if (!(error instanceof ConnectionError)) throw error;
+      }
+    }
+  }
+
+  async #lookup(signal: AbortSignal): Promise<Found> {
+    const reply: XpcRecord = await this.#broker.lookup(this.name, this.#generation, signal);
+    const { endpoint, ok } = reply;
+    const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
+    if (ok !== true || !(endpoint instanceof Endpoint) || generation === undefined) {
+      throw new Error(`Cannot find "${this.name}": ${String(reply["message"] ?? "the broker's answer is not valid")}`);
+    }
+    return { endpoint, generation: BigInt(generation) };
+  }
+
+  #adopt(link: ClientLink): void {
+    this.#links.add(link);
+    this.#connected = true;
+    this.#pid = link.pid;
+    void link.closed.then((error) => this.#lost(link, error));
+  }
+
+  async #lost(link: ClientLink, error: ConnectionError): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#connected = false;
+    if (this.#options.reconnect === false) {
+      const refused = Promise.reject(error);
+      refused.catch(() => {}); // told to who calls `open`
+      this.#link = refused;
+      this.#closed.resolve(error);
+    } else {
+      this.#link = this.#find(undefined);
+      this.#link.catch(() => {}); // likewise
+    }
+    await link.orphan();
+    this.#links.delete(link);
+  }
+}
+
+/**
+ * Connects to a service, waiting until somebody serves it: either side may start first.
+ *
+ * @param name the service's name, 1 to 128 characters of `A-Z a-z 0-9 . _ -`
+ * @param options when to give up, what to agree on, whether to reconnect
+ * @returns the client, connected
+ * @throws {TypeError} if the name is not valid
+ * @throws {IncompatibleError} if the server has another version or schema
+ * @throws {BrokerUnavailableError} if no broker can be reached
+ * @throws the signal's reason, if it aborts first
+ * @example
+ * ```ts
+ * import { connect, serve } from "@xpc/shmem";
+ *
+ * await using server = await serve("com.example.connect", { regions: { frame: { byteLength: 4096 } } });
+ * server.region("frame").view(Float32Array)[0] = 0.5;
+ *
+ * await using client = await connect("com.example.connect", { signal: AbortSignal.timeout(10_000) });
+ * const frame = await client.open("frame");
+ * console.assert(frame.view(Float32Array)[0] === 0.5);
+ * ```
+ */
+export async function connect(name: string, options: ConnectOptions = {}): Promise<Client> {
+  checkServiceName(name);
+  options.signal?.throwIfAborted();
+  const schema = await hashSchema(options.schema);
+  return await new Client(name, BrokerClient.acquire(options.broker), schema, options).start();
+}
+
+/** What {@linkcode describe} tells of a region. */
+export interface RegionDescription {
+  /** The name. */
+  readonly name: string;
+  /** The length, in bytes. */
+  readonly byteLength: number;
+  /** What clients may do. */
+  readonly clients: string;
+  /** How often it was replaced, plus 1. */
+  readonly generation: number;
+  /** The number of commits. */
+  readonly revision: number;
+}
+
+/** Asks the server behind an endpoint for its regions, without becoming its client. */
+export async function describe(endpoint: Endpoint, timeout: number): Promise<RegionDescription[]> {
+  await using connection = await Connection.toEndpoint(endpoint);
+  const { regions } = await connection.request({ op: "describe" }, { timeout });
+  if (!Array.isArray(regions)) return [];
+  return regions.flatMap((region) => {
+    if (typeof region !== "object" || region === null) return [];
+    const { name, clients, byteLength, generation, revision } = region as XpcRecord;
+    const most = Number.MAX_SAFE_INTEGER;
+    return [{
+      name: String(name),
+      byteLength: integerOf(byteLength, most) ?? 0,
+      clients: String(clients),
+      generation: integerOf(generation, most) ?? 0,
+      revision: integerOf(revision, most) ?? 0,
+    }];
+  });
+}

@@ -1,0 +1,58 @@
+import { Endpoint } from "../xpc/endpoint.ts";
+import { disposeValue } from "../xpc/mod.ts";
+import { BrokerClient } from "./_broker_client.ts";
+import { hashSchema, integerOf } from "./_handshake.ts";
+import { Client, type ConnectOptions } from "./client.ts";
+import { prepare, type ServeOptions, type Server } from "./server.ts";
+
+/** Options of {@linkcode join}: what to serve, and how to be a client. */
+export interface JoinOptions extends Omit<ServeOptions, "policy">, Omit<ConnectOptions, "schema" | "signal"> {
+}
+
+/**
+ * For two equal apps: whoever comes first serves, the others connect. The broker decides in one step, so there is
+ * exactly one server also where all start at once.
+ *
+ * @param name the service's name, 1 to 128 characters of `A-Z a-z 0-9 . _ -`
+ * @param options the regions, which the server makes
+ * @returns a {@linkcode Server} or a {@linkcode Client}: `role` tells which
+ * @throws {TypeError} if a name is not valid
+ * @throws {IncompatibleError} if the server has another version or schema
+ * @throws {BrokerUnavailableError} if no broker can be reached
+ * @throws the signal's reason, if it aborts first
+ * @example
+ * ```ts
+ * import { join } from "@xpc/shmem";
+ *
+ * const options = { regions: { frame: { byteLength: 4096 } } };
+ * await using first = await join("com.example.join", options);
+ * await using second = await join("com.example.join", options);
+ * console.assert(first.role === "server" && second.role === "client");
+ * ```
+ */
+export async function join(name: string, options: JoinOptions): Promise<Server | Client> {
+  const server = await prepare(name, options);
+  try {
+    const reply = await server.register("join", options.signal);
+    try {
+      if (reply["ok"] !== true) throw new Error(`Cannot join "${name}": ${String(reply["message"])}`);
+      if (reply["registered"] === true) return server;
+      const { endpoint } = reply;
+      const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
+      if (!(endpoint instanceof Endpoint) || generation === undefined) {
+        throw new Error(`Cannot join "${name}": the broker's answer is not valid`);
+      }
+      delete (reply as Record<string, unknown>)["endpoint"];
+      const broker = BrokerClient.acquire(options.broker);
+      const schema = await hashSchema(options.schema);
+      const client = new Client(name, broker, schema, options, { endpoint, generation: BigInt(generation) });
+      await server.close();
+      return await client.start();
+    } finally {
+      disposeValue(reply);
+    }
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}

@@ -1,0 +1,231 @@
+import type { XpcRecord } from "../xpc/mod.ts";
+import { checkServiceName } from "../xpc/_names.ts";
+import { aborted, BrokerClient, type BrokerListener, type BrokerSelection } from "./_broker_client.ts";
+import { hashSchema, integerOf } from "./_handshake.ts";
+import { Host } from "./_host.ts";
+import { checkRegionName, type RegionOptions } from "./_server_region.ts";
+import { NameTakenError } from "./errors.ts";
+import type { WritableRegion } from "./region.ts";
+
+/** Options of {@linkcode serve}. */
+export interface ServeOptions {
+  /** The regions, by name. More can be added later. */
+  regions: Readonly<Record<string, RegionOptions>>;
+  /**
+   * What to do if another app serves the name: fail, or take its place (it is told, and ends).
+   *
+   * @default {"reject"}
+   */
+  policy?: "reject" | "replace" | undefined;
+  /**
+   * What both apps agree on about the content, such as "frames v3". Clients with another one are refused.
+   *
+   * @default {undefined}
+   */
+  schema?: string | undefined;
+  /** Gives up waiting for the broker. */
+  signal?: AbortSignal | undefined;
+  /** Which broker to tell. */
+  broker?: BrokerSelection | undefined;
+  /** A code-signing requirement for clients. macOS only. */
+  requirement?: string | undefined;
+}
+
+/** A server of regions under a name. It registers again by itself when the broker dies. */
+export class Server implements AsyncDisposable {
+  /** Tells a server from a client, where `join` made it. */
+  readonly role = "server";
+  /** The name of the service. */
+  readonly name: string;
+  readonly #host: Host;
+  readonly #broker: BrokerClient;
+  readonly #closed = Promise.withResolvers<Error | undefined>();
+  readonly #listener: BrokerListener;
+  #generation = 0;
+  #closing: Promise<void> | undefined;
+
+  /** @internal Takes over the host and one use of the broker client. */
+  constructor(name: string, host: Host, broker: BrokerClient) {
+    this.name = name;
+    this.#host = host;
+    this.#broker = broker;
+    this.#listener = {
+      reconnected: () => void this.#again(),
+      event: (values) => this.#event(values),
+    };
+  }
+
+  /** How many clients are connected. */
+  get clients(): number {
+    return this.#host.clients;
+  }
+
+  /** The names of the regions. */
+  get regions(): string[] {
+    return [...this.#host.regions.keys()];
+  }
+
+  /** Resolves when the server has ended: closed (with `undefined`), or replaced (with {@linkcode NameTakenError}). */
+  get closed(): Promise<Error | undefined> {
+    return this.#closed.promise;
+  }
+
+  /**
+   * A region, in its newest generation.
+   *
+   * @param name its name
+   * @returns the region, which the server closes
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   */
+  region(name: string): WritableRegion {
+    const served = this.#host.regions.get(name);
+    if (served !== undefined) return served.region;
+    throw new Deno.errors.NotFound(
+      `Cannot find the region "${name}": this server has ${this.regions.map((known) => `"${known}"`).join(", ")}`,
+    );
+  }
+
+  /**
+   * Adds a region.
+   *
+   * @param name its name, 1 to 128 characters
+   * @param options its length, and what clients may do
+   * @returns the region
+   * @throws {TypeError} if there is one of that name: use {@linkcode replace}
+   * @throws {RangeError} if the length is not valid, or there are 256 regions
+   */
+  async add(name: string, options: RegionOptions): Promise<WritableRegion> {
+    if (this.#host.regions.has(name)) throw new TypeError(`Cannot add the region "${name}": there is one`);
+    return await this.#host.put(name, options);
+  }
+
+  /**
+   * Puts a new, zeroed region in the place of another: that is how a region changes its size. The old one is
+   * closed here; clients keep what they mapped, learn of the new generation from `changes()`, and open it anew.
+   *
+   * @param name its name
+   * @param options its length; what clients may do stays
+   * @returns the region
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {RangeError} if the length is not valid
+   */
+  async replace(name: string, options: RegionOptions): Promise<WritableRegion> {
+    this.region(name);
+    return await this.#host.put(name, options);
+  }
+
+  /** Ends the registration and all connections, closes every region. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close(undefined);
+    return this.#closing;
+  }
+
+  /** The same as {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** @internal Registers; gives the broker's reply. A reply with `registered` true makes it serve. */
+  async register(policy: "reject" | "replace" | "join", signal: AbortSignal | undefined): Promise<XpcRecord> {
+    using endpoint = this.#host.endpoint();
+    // Before the reply: the broker may die right after it.
+    this.#broker.add(this.#listener);
+    const after = BigInt(this.#generation);
+    const reply = await this.#broker.request({ op: "register", name: this.name, endpoint, policy, after }, signal);
+    if (reply["ok"] === true && reply["registered"] === true) {
+      this.#generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER) ?? 0;
+    }
+    return reply;
+  }
+
+  /** Another broker: who served is in the right against who came while there was none. */
+  async #again(): Promise<void> {
+    if (this.#generation === 0 || this.#closing !== undefined) return;
+    try {
+      await this.register("replace", undefined);
+    } catch (error) {
+      if (this.#closing === undefined) this.#closing = this.#close(error as Error);
+    }
+  }
+
+  #event(values: XpcRecord): void {
+    if (values["event"] !== "replaced" || values["name"] !== this.name) return;
+    if (values["generation"] !== BigInt(this.#generation)) return;
+    this.#generation = 0; // it is another's now: nothing to unregister
+    this.#closing ??= this.#close(new NameTakenError(this.name, Number(values["pid"])));
+  }
+
+  async #close(error: Error | undefined): Promise<void> {
+    this.#broker.remove(this.#listener);
+    await this.#host.close();
+    // After the connections: who looks it up now waits for the next server instead of finding a dead one. Releasing
+    // the broker's connection would unregister too, but it may be shared.
+    if (this.#generation > 0) {
+      const generation = BigInt(this.#generation);
+      const timeout = AbortSignal.timeout(UNREGISTER_TIMEOUT);
+      await this.#broker.request({ op: "unregister", name: this.name, generation }, timeout).catch(() => {});
+    }
+    await this.#broker.release();
+    this.#closed.resolve(error);
+  }
+}
+
+/** How long to wait for a broker that is not there, in milliseconds: without one nothing is registered. */
+const UNREGISTER_TIMEOUT = 2000;
+
+/** @internal Makes a server with its regions that has not registered. */
+export async function prepare(name: string, options: Omit<ServeOptions, "policy">): Promise<Server> {
+  checkServiceName(name);
+  for (const region of Object.keys(options.regions)) checkRegionName(region);
+  options.signal?.throwIfAborted();
+  const host = await Host.create({ schema: await hashSchema(options.schema), requirement: options.requirement });
+  try {
+    for (const [region, regionOptions] of Object.entries(options.regions)) await host.put(region, regionOptions);
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+  return new Server(name, host, BrokerClient.acquire(options.broker));
+}
+
+/**
+ * Serves regions under a name: makes them, and lets clients connect.
+ *
+ * @param name the service's name, 1 to 128 characters of `A-Z a-z 0-9 . _ -`
+ * @param options the regions, and what to do if the name is taken
+ * @returns the server, which clients can connect to
+ * @throws {TypeError} if a name is not valid
+ * @throws {RangeError} if a length is not valid, or more than this machine has
+ * @throws {NameTakenError} if another app serves the name
+ * @throws {BrokerUnavailableError} if no broker can be reached
+ * @throws the signal's reason, if it aborts first
+ * @example
+ * ```ts
+ * import { serve } from "@xpc/shmem";
+ *
+ * await using server = await serve("com.example.serve", {
+ *   regions: {
+ *     frame: { byteLength: 2 ** 20 },
+ *     mask: { byteLength: 2 ** 20, clients: "read" },
+ *   },
+ * });
+ * const frame = server.region("frame");
+ * {
+ *   using _ = await frame.mutex.lock();
+ *   frame.view(Uint8Array).fill(1);
+ * }
+ * console.assert(frame.commit() === 1);
+ * ```
+ */
+export async function serve(name: string, options: ServeOptions): Promise<Server> {
+  const server = await prepare(name, options);
+  try {
+    const reply = await aborted(server.register(options.policy ?? "reject", options.signal), options.signal);
+    if (reply["ok"] === true) return server;
+    if (reply["code"] === "name_taken") throw new NameTakenError(name, Number(reply["pid"]));
+    throw new Error(`Cannot serve "${name}": ${String(reply["message"])}`);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}

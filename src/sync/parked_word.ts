@@ -1,0 +1,26 @@
+import type { Library } from "../../ffi/load.ts";
+import type { Address } from "../../ffi/types.ts";
+
+/** The word of this realm's that says, for one region, whether somebody here waits for the doorbell. */
+export class ParkedWord {
+  /** Where it is. */
+  readonly address: Address;
+  readonly #library: Library;
+  #count = 0;
+
+  /** @param address the word, in memory that the other side reads */
+  constructor(library: Library, address: Address) {
+    this.#library = library;
+    this.address = address;
+  }
+
+  /** One more waits. */
+  enter(): void {
+    if (this.#count++ === 0) this.#library.shim.shim_revision_park(this.address);
+  }
+
+  /** One less. */
+  leave(): void {
+    if (--this.#count === 0) this.#library.shim.shim_revision_unpark(this.address);
+  }
+}

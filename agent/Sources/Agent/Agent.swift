@@ -8,7 +8,7 @@ import CShim
 /// that another thread gets is the stop link, to cancel it.
 final class Agent {
   private let settings: Settings
-  private var broker: Core<XPCObject, XPCObject>
+  private var broker: Core
   private var queue: OpaquePointer?
   private var links: [PeerID: Link] = [:]
   private var listener: Link?
@@ -159,10 +159,11 @@ final class Agent {
 
   // MARK: Effects
 
-  private func perform(_ effects: [Effect<XPCObject, XPCObject>]) {
+  private func perform(_ effects: [Effect]) {
     for effect in effects {
       switch effect {
       case .reply(let reply, let message, let peer):
+        guard let reply = reply.object else { continue }
         message.write(to: reply)
         send(reply, to: peer)
       case .event(let message, let peer):

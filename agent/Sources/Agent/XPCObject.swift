@@ -2,12 +2,13 @@ import Broker
 import CShim
 
 /// An XPC object that is released when nobody refers to it any more.
-final class XPCObject {
+final class XPCObject: Handle {
   private let pointer: UnsafeMutableRawPointer
 
   /// Takes over a reference.
   init(owned pointer: UnsafeMutableRawPointer) {
     self.pointer = pointer
+    super.init()
   }
 
   /// Adds a reference of its own.
@@ -26,7 +27,12 @@ final class XPCObject {
   }
 }
 
-extension Message<XPCObject> {
+extension Handle {
+  /// The object that it is: the broker makes no handles of its own, so each is one.
+  var object: XPCObject? { self as? XPCObject }
+}
+
+extension Message {
   /// Reads the keys of a dictionary that a request may have, and counts the others.
   init(reading object: XPCObject) {
     self.init()
@@ -52,7 +58,7 @@ extension Message<XPCObject> {
       case .uint64(let number): agent_set_uint64(dictionary, key, number)
       case .date(let nanoseconds): agent_set_date(dictionary, key, nanoseconds)
       case .string(let text): agent_set_string(dictionary, key, text)
-      case .endpoint(let endpoint): endpoint.use { agent_set_object(dictionary, key, $0) }
+      case .endpoint(let endpoint): endpoint.object?.use { agent_set_object(dictionary, key, $0) }
       case .array(let entries):
         let array = XPCObject(owned: agent_array())
         array.use { array in
@@ -72,7 +78,7 @@ extension Message<XPCObject> {
   }
 }
 
-extension WireValue<XPCObject> {
+extension WireValue {
   /// The longest text that any field of a request may have, and one byte more: what is longer is valid
   /// nowhere, so no more of it is copied.
   private static var copiedBytes: Int { Name.maximumLength + 1 }

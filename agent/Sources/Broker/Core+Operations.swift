@@ -4,7 +4,7 @@ extension Core {
   struct Asker {
     var peer: PeerID
     var pid: Int64
-    var reply: Reply
+    var reply: Handle
   }
 
   /// The reply to a request, or nil when it comes later.
@@ -12,8 +12,8 @@ extension Core {
   /// Before the fields of an operation are looked at, in this order: is the broker ending, is the message
   /// too large, does it ask for an operation, was there a hello, is there such an operation.
   mutating func answer(
-    _ message: Message<Endpoint>, of asker: Asker
-  ) throws(Failure) -> Message<Endpoint>? {
+    _ message: Message, of asker: Asker
+  ) throws(Failure) -> Message? {
     if isTerminating { throw .terminating }
     if message.keyCount > Limits.keys { throw .limit }
     let operation = try message.required(.op, \.asText)
@@ -44,7 +44,7 @@ extension Core {
 
   /// Tells all watchers of a change.
   mutating func tellWatchers(
-    _ change: Change, _ name: Name, _ registration: Registry<Endpoint>.Registration
+    _ change: Change, _ name: Name, _ registration: Registry.Registration
   ) {
     for watcher in watchers {
       event(
@@ -62,7 +62,7 @@ extension Core {
 
   private mutating func hello(
     min: UInt64, max: UInt64, of asker: Asker
-  ) throws(Failure) -> Message<Endpoint> {
+  ) throws(Failure) -> Message {
     guard (min...max).contains(protocolVersion) else { throw .unsupportedVersion }
     peers[asker.peer]?.saidHello = true
     return [
@@ -72,8 +72,8 @@ extension Core {
   }
 
   private mutating func register(
-    _ name: Name, _ endpoint: Endpoint, _ policy: Policy, after: UInt64, for asker: Asker
-  ) throws(Failure) -> Message<Endpoint> {
+    _ name: Name, _ endpoint: Handle, _ policy: Policy, after: UInt64, for asker: Asker
+  ) throws(Failure) -> Message {
     let current = registry[name]
     if let current, current.peer != asker.peer {
       switch policy {
@@ -114,7 +114,7 @@ extension Core {
 
   private mutating func lookup(
     _ name: Name, after: UInt64, wait: Bool, id: UInt64, for asker: Asker
-  ) throws(Failure) -> Message<Endpoint>? {
+  ) throws(Failure) -> Message? {
     // Only a lookup that may wait takes an id, and it must be free even when the answer is there already.
     if wait, waiting.has(id, of: asker.peer) { throw .badRequest(.id) }
     if let current = registry[name], current.generation > after { return found(current) }
@@ -124,14 +124,14 @@ extension Core {
     return nil
   }
 
-  private func found(_ registration: Registry<Endpoint>.Registration) -> Message<Endpoint> {
+  private func found(_ registration: Registry.Registration) -> Message {
     [
       .ok: .bool(true), .generation: .uint64(registration.generation),
       .endpoint: .endpoint(registration.endpoint), .pid: .int64(registration.pid),
     ]
   }
 
-  private mutating func cancel(_ id: UInt64, for asker: Asker) -> Message<Endpoint> {
+  private mutating func cancel(_ id: UInt64, for asker: Asker) -> Message {
     let waiter = waiting.take(id, of: asker.peer)
     if let waiter { reply(waiter.reply, Failure.cancelled.reply(), to: waiter.peer) }
     return [.ok: .bool(true), .cancelled: .bool(waiter != nil)]
@@ -139,7 +139,7 @@ extension Core {
 
   private mutating func unregister(
     _ name: Name, _ generation: UInt64, for asker: Asker
-  ) throws(Failure) -> Message<Endpoint> {
+  ) throws(Failure) -> Message {
     guard let current = registry[name] else { throw .notRegistered }
     guard current.peer == asker.peer, current.generation == generation else { throw .notOwner }
     registry.remove(name)
@@ -147,7 +147,7 @@ extension Core {
     return [.ok: .bool(true)]
   }
 
-  private var services: WireValue<Endpoint> {
+  private var services: WireValue {
     .array(
       registry.registrations.sorted { $0.key < $1.key }.map { name, registration in
         [
@@ -157,7 +157,7 @@ extension Core {
       })
   }
 
-  private var status: Message<Endpoint> {
+  private var status: Message {
     [
       .ok: .bool(true), .broker: .string("swift"), .release: .string(release), .pid: .int64(identity.pid),
       .service: .string(identity.service), .version: .uint64(protocolVersion),

@@ -2,7 +2,7 @@
 ///
 /// It knows no XPC, no thread and no clock of its own. Whoever owns it tells it one thing at a time and
 /// carries out the effects in their order; it is not `Sendable`, so the compiler keeps it with one owner.
-public struct Core<Endpoint, Reply> {
+public struct Core {
   /// What the broker is told when it starts.
   public struct Identity: Sendable {
     /// The name of the Mach service that it vends.
@@ -41,13 +41,13 @@ public struct Core<Endpoint, Reply> {
 
   let identity: Identity
   let clocks: Clocks
-  var registry = Registry<Endpoint>()
-  var waiting = WaitingRoom<Reply>()
+  var registry = Registry()
+  var waiting = WaitingRoom()
   var watchers: [PeerID] = []
   var peers: [PeerID: Peer] = [:]
   private var holdsTransaction = false
   /// Collected while one thing is handled.
-  private var effects: [Effect<Endpoint, Reply>] = []
+  private var effects: [Effect] = []
 
   /// Whether the broker is about to end.
   public private(set) var isTerminating = false
@@ -61,7 +61,7 @@ public struct Core<Endpoint, Reply> {
   // MARK: What it is told
 
   /// Somebody connected; pid and user are the kernel's word.
-  public mutating func connected(_ peer: PeerID, pid: Int64, user: UInt32) -> [Effect<Endpoint, Reply>] {
+  public mutating func connected(_ peer: PeerID, pid: Int64, user: UInt32) -> [Effect] {
     guard user == identity.user else { return [.refuse(peer, .user(user))] }
     guard peers.count < Limits.peers else { return [.refuse(peer, .limit)] }
     peers[peer] = Peer(pid: pid)
@@ -69,12 +69,12 @@ public struct Core<Endpoint, Reply> {
   }
 
   /// The system found that the peer does not meet the code-signing requirement.
-  public mutating func failedRequirement(_ peer: PeerID) -> [Effect<Endpoint, Reply>] {
+  public mutating func failedRequirement(_ peer: PeerID) -> [Effect] {
     [.refuse(peer, .requirement)] + gone(peer)
   }
 
   /// The peer's connection is invalid: all that it had is gone at once.
-  public mutating func gone(_ peer: PeerID) -> [Effect<Endpoint, Reply>] {
+  public mutating func gone(_ peer: PeerID) -> [Effect] {
     collect { core in
       guard core.peers.removeValue(forKey: peer) != nil else { return }
       core.watchers.removeAll { $0 == peer }
@@ -87,8 +87,8 @@ public struct Core<Endpoint, Reply> {
 
   /// A message came. `reply` is nil when none is awaited: then the message is dropped.
   public mutating func received(
-    _ message: Message<Endpoint>, from peer: PeerID, reply: Reply?
-  ) -> [Effect<Endpoint, Reply>] {
+    _ message: Message, from peer: PeerID, reply: Handle?
+  ) -> [Effect] {
     collect { core in
       guard let reply, let pid = core.peers[peer]?.pid else { return }
       let asker = Asker(peer: peer, pid: pid, reply: reply)
@@ -101,7 +101,7 @@ public struct Core<Endpoint, Reply> {
   }
 
   /// The broker is to end: tells all, and answers what waits. Nothing happens the second time.
-  public mutating func terminate() -> [Effect<Endpoint, Reply>] {
+  public mutating func terminate() -> [Effect] {
     collect { core in
       guard !core.isTerminating else { return }
       core.isTerminating = true
@@ -116,16 +116,16 @@ public struct Core<Endpoint, Reply> {
 
   // MARK: What it wants done
 
-  mutating func reply(_ reply: Reply, _ message: Message<Endpoint>, to peer: PeerID) {
+  mutating func reply(_ reply: Handle, _ message: Message, to peer: PeerID) {
     effects.append(.reply(reply, message, to: peer))
   }
 
-  mutating func event(_ message: Message<Endpoint>, to peer: PeerID) {
+  mutating func event(_ message: Message, to peer: PeerID) {
     effects.append(.event(message, to: peer))
   }
 
   /// Collects the effects of `body`; the transaction follows from what is registered after it.
-  private mutating func collect(_ body: (inout Self) -> Void) -> [Effect<Endpoint, Reply>] {
+  private mutating func collect(_ body: (inout Self) -> Void) -> [Effect] {
     body(&self)
     let needsTransaction = !registry.registrations.isEmpty
     if needsTransaction != holdsTransaction {

@@ -25,20 +25,13 @@ public enum Refusal: Equatable, Sendable {
 }
 
 /// What the broker wants done, in this order, after it was told something.
-///
-/// - Parameters:
-///   - Endpoint: what leads to a service.
-///   - Reply: what a request is answered through, once.
-public enum Effect<Endpoint, Reply> {
-  /// Answer a request of this peer.
-  case reply(Reply, Message<Endpoint>, to: PeerID)
+public enum Effect: Equatable {
+  /// Answer a request of this peer, once, through what came with it.
+  case reply(Handle, Message, to: PeerID)
   /// Send this peer an event.
-  case event(Message<Endpoint>, to: PeerID)
+  case event(Message, to: PeerID)
   /// Cancel this peer's connection without an answer.
   case refuse(PeerID, Refusal)
   /// Begin (true) or end the transaction that tells the system that the broker is in use.
   case transaction(Bool)
 }
-
-extension Effect: Equatable where Endpoint: Equatable, Reply: Equatable {}
-extension Effect: Sendable where Endpoint: Sendable, Reply: Sendable {}

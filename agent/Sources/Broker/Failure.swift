@@ -50,8 +50,8 @@ public enum Failure: Error, Equatable, Sendable {
   }
 
   /// The reply that tells it.
-  func reply<Endpoint>() -> Message<Endpoint> {
-    var reply: Message<Endpoint> = [.ok: .bool(false), .code: .string(code), .message: .string(message)]
+  func reply() -> Message {
+    var reply: Message = [.ok: .bool(false), .code: .string(code), .message: .string(message)]
     if case .nameTaken(let generation, let pid) = self {
       reply.append(.generation, .uint64(generation))
       reply.append(.pid, .int64(pid))

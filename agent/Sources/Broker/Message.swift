@@ -11,18 +11,30 @@ public enum Key: String, Sendable {
   ]
 }
 
+/// Something that the broker keeps and hands on without looking into it: an endpoint, or what a request is
+/// answered through.
+open class Handle: Equatable {
+  /// Makes a handle of nothing; subclasses add what it stands for.
+  public init() {}
+
+  /// Whether it stands for the same as another; by default only one and the same object does.
+  open func isSame(as other: Handle) -> Bool { self === other }
+
+  /// Compares what both stand for.
+  public static func == (left: Handle, right: Handle) -> Bool { left.isSame(as: right) }
+}
+
 /// What stands under a key of a message.
-///
-/// - Parameter Endpoint: what leads to a service; the broker only keeps it and hands it out.
-public enum WireValue<Endpoint> {
+public enum WireValue: Equatable {
   case bool(Bool)
   case int64(Int64)
   case uint64(UInt64)
   /// Nanoseconds since 1970.
   case date(Int64)
   case string(String)
-  case endpoint(Endpoint)
-  case array([Message<Endpoint>])
+  /// What leads to a service.
+  case endpoint(Handle)
+  case array([Message])
   /// A value of a type that no request has.
   case other
 }
@@ -31,13 +43,13 @@ public enum WireValue<Endpoint> {
 ///
 /// Fields keep their order, which is the one that the protocol lists them in, so that the same answer
 /// is always the same bytes.
-public struct Message<Endpoint> {
+public struct Message: Equatable {
   /// One key with its value.
-  public struct Field {
+  public struct Field: Equatable {
     /// The key, unique in its message.
     public var key: Key
     /// The value.
-    public var value: WireValue<Endpoint>
+    public var value: WireValue
   }
 
   /// The fields, in order.
@@ -55,26 +67,19 @@ public struct Message<Endpoint> {
   }
 
   /// Adds a field; its key must not be there yet.
-  public mutating func append(_ key: Key, _ value: WireValue<Endpoint>) {
+  public mutating func append(_ key: Key, _ value: WireValue) {
     fields.append(Field(key: key, value: value))
   }
 
   /// The value under `key`, or nil when there is none.
-  public subscript(key: Key) -> WireValue<Endpoint>? {
+  public subscript(key: Key) -> WireValue? {
     fields.first { $0.key == key }?.value
   }
 }
 
 extension Message: ExpressibleByDictionaryLiteral {
   /// Makes a message of these fields, in this order.
-  public init(dictionaryLiteral elements: (Key, WireValue<Endpoint>)...) {
+  public init(dictionaryLiteral elements: (Key, WireValue)...) {
     fields = elements.map { Field(key: $0.0, value: $0.1) }
   }
 }
-
-extension WireValue: Equatable where Endpoint: Equatable {}
-extension WireValue: Sendable where Endpoint: Sendable {}
-extension Message.Field: Equatable where Endpoint: Equatable {}
-extension Message.Field: Sendable where Endpoint: Sendable {}
-extension Message: Equatable where Endpoint: Equatable {}
-extension Message: Sendable where Endpoint: Sendable {}

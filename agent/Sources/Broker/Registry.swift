@@ -1,11 +1,11 @@
 /// Who serves which name.
-struct Registry<Endpoint> {
+struct Registry {
   /// One app that serves one name.
   struct Registration {
     var peer: PeerID
     var pid: Int64
     var generation: UInt64
-    var endpoint: Endpoint
+    var endpoint: Handle
     /// Nanoseconds since 1970.
     var since: Int64
   }
@@ -22,7 +22,7 @@ struct Registry<Endpoint> {
 
   /// Puts the peer's registration in the place of whatever is there. Nil when no generation is left.
   mutating func register(
-    _ name: Name, _ endpoint: Endpoint, peer: PeerID, pid: Int64, after: UInt64, clock: UInt64
+    _ name: Name, _ endpoint: Handle, peer: PeerID, pid: Int64, after: UInt64, clock: UInt64
   ) -> (new: Registration, old: Registration?)? {
     guard let generation = generations.next(of: name, after: after, clock: clock) else { return nil }
     let new = Registration(

@@ -4,9 +4,9 @@ enum Policy: String {
 }
 
 /// A request whose fields were read and found valid.
-enum Request<Endpoint> {
+enum Request {
   case hello(min: UInt64, max: UInt64)
-  case register(Name, Endpoint, Policy, after: UInt64)
+  case register(Name, Handle, Policy, after: UInt64)
   case lookup(Name, after: UInt64, wait: Bool, id: UInt64)
   case cancel(id: UInt64)
   case unregister(Name, generation: UInt64)
@@ -14,7 +14,7 @@ enum Request<Endpoint> {
 
   /// Reads the fields that `operation` has, in the order of the protocol's table: the first that is
   /// wrong is the one that the failure names.
-  init(_ operation: String, _ message: Message<Endpoint>) throws(Failure) {
+  init(_ operation: String, _ message: Message) throws(Failure) {
     switch operation {
     case "hello":
       let min = try message.required(.min, \.asUInt64)
@@ -52,13 +52,13 @@ enum Request<Endpoint> {
 
 extension Message {
   /// The field of `key` as `read` gives it; a failure when it is not there or not valid.
-  func required<T>(_ key: Key, _ read: (WireValue<Endpoint>) -> T?) throws(Failure) -> T {
+  func required<T>(_ key: Key, _ read: (WireValue) -> T?) throws(Failure) -> T {
     guard let value = self[key], let result = read(value) else { throw .badRequest(key) }
     return result
   }
 
   /// The field of `key`, or nil when it is not there; a failure when it is there and not valid.
-  func optional<T>(_ key: Key, _ read: (WireValue<Endpoint>) -> T?) throws(Failure) -> T? {
+  func optional<T>(_ key: Key, _ read: (WireValue) -> T?) throws(Failure) -> T? {
     guard let value = self[key] else { return nil }
     guard let result = read(value) else { throw .badRequest(key) }
     return result
@@ -83,7 +83,7 @@ extension WireValue {
     asUInt64.flatMap { $0 < Limits.generation ? $0 : nil }
   }
 
-  fileprivate var asEndpoint: Endpoint? {
+  fileprivate var asEndpoint: Handle? {
     if case .endpoint(let endpoint) = self { endpoint } else { nil }
   }
 

@@ -1,10 +1,10 @@
 /// The lookups that wait for a registration.
-struct WaitingRoom<Reply> {
+struct WaitingRoom {
   /// A lookup that waits.
   struct Waiter {
     var name: Name
     var peer: PeerID
-    var reply: Reply
+    var reply: Handle
     var after: UInt64
     /// The peer's own number for it, or 0.
     var id: UInt64

@@ -8,7 +8,7 @@ import Testing
 struct ValuesTests {
   let dictionary = XPCObject(owned: agent_dictionary())
 
-  private func read() -> Message<XPCObject> { Message(reading: dictionary) }
+  private func read() -> Message { Message(reading: dictionary) }
 
   private func kind(of key: String, in object: XPCObject) -> agent_kind {
     object.use { agent_get($0, key).kind }
@@ -70,10 +70,10 @@ struct ValuesTests {
 
   @Test("what is written is read again")
   func writing() {
-    let message: Message<XPCObject> = [
+    let message: Message = [
       .op: .string("x"), .wait: .bool(false), .min: .int64(.min), .max: .uint64(1 << 53),
     ]
-    let again = Message<XPCObject>(reading: message.dictionary())
+    let again = Message(reading: message.dictionary())
     guard case .string("x")? = again[.op], case .bool(false)? = again[.wait],
       case .int64(.min)? = again[.min], case .uint64(1 << 53)? = again[.max]
     else {
@@ -84,8 +84,8 @@ struct ValuesTests {
 
   @Test("a list is written as an array, a date as a date, also when there is nothing in it")
   func lists() {
-    let entry: Message<XPCObject> = [.name: .string("a"), .since: .date(1)]
-    let message: Message<XPCObject> = [.services: .array([entry, entry]), .peers: .array([])]
+    let entry: Message = [.name: .string("a"), .since: .date(1)]
+    let message: Message = [.services: .array([entry, entry]), .peers: .array([])]
     let written = message.dictionary()
     #expect(kind(of: "services", in: written) == AGENT_KIND_OTHER)
     #expect(kind(of: "peers", in: written) == AGENT_KIND_OTHER)

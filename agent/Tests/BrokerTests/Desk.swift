@@ -1,9 +1,21 @@
 import Broker
 
-typealias TestMessage = Message<String>
-typealias TestEffect = Effect<String, Int>
+/// An endpoint or a reply that is told by its text.
+final class Fake: Handle {
+  let text: String
 
-/// A core with clocks that stand still, whose endpoints are strings and whose replies are numbers.
+  init(_ text: String) { self.text = text }
+
+  init(_ number: Int) { text = String(number) }
+
+  override func isSame(as other: Handle) -> Bool { (other as? Fake)?.text == text }
+}
+
+extension WireValue {
+  static func endpoint(of text: String) -> WireValue { .endpoint(Fake(text)) }
+}
+
+/// A core with clocks that stand still, whose endpoints and replies are fakes, replies numbered from 1.
 struct Desk {
   final class Time {
     var wall: UInt64 = 1_000_000
@@ -12,7 +24,7 @@ struct Desk {
 
   static let user: UInt32 = 501
   let time = Time()
-  var core: Core<String, Int>
+  var core: Core
   private var lastReply = 0
 
   init() {
@@ -36,77 +48,78 @@ struct Desk {
   }
 
   /// All effects of a request.
-  mutating func effects(_ peer: PeerID, _ message: TestMessage) -> [TestEffect] {
+  mutating func effects(_ peer: PeerID, _ message: Message) -> [Effect] {
     lastReply += 1
-    return core.received(message, from: peer, reply: lastReply)
+    return core.received(message, from: peer, reply: Fake(lastReply))
   }
 
   /// The reply to a request, if it came at once.
   @discardableResult
-  mutating func ask(_ peer: PeerID, _ message: TestMessage) -> TestMessage? {
+  mutating func ask(_ peer: PeerID, _ message: Message) -> Message? {
     let effects = effects(peer, message)
-    return effects.replies.first { $0.number == lastReply }?.message
+    return effects.replies.first { $0.number == String(lastReply) }?.message
   }
 
   @discardableResult
   mutating func register(
     _ peer: PeerID, _ name: String, _ policy: String = "reject", endpoint: String? = nil, after: UInt64? = nil
-  ) -> TestMessage? {
+  ) -> Message? {
     ask(peer, .register(name, policy, endpoint: endpoint, after: after))
   }
 }
 
-extension TestMessage {
+extension Message {
   static func register(
     _ name: String, _ policy: String = "reject", endpoint: String? = nil, after: UInt64? = nil
-  ) -> TestMessage {
-    var message: TestMessage = [
-      .op: .string("register"), .name: .string(name), .endpoint: .endpoint(endpoint ?? "to \(name)"),
+  ) -> Message {
+    var message: Message = [
+      .op: .string("register"), .name: .string(name), .endpoint: .endpoint(of: endpoint ?? "to \(name)"),
       .policy: .string(policy),
     ]
     if let after { message.append(.after, .uint64(after)) }
     return message
   }
 
-  static func lookup(_ name: String, after: UInt64 = 0, wait: Bool = false, id: UInt64 = 0) -> TestMessage {
+  static func lookup(_ name: String, after: UInt64 = 0, wait: Bool = false, id: UInt64 = 0) -> Message {
     [
       .op: .string("lookup"), .name: .string(name), .after: .uint64(after), .wait: .bool(wait),
       .id: .uint64(id),
     ]
   }
 
-  static func unregister(_ name: String, _ generation: UInt64) -> TestMessage {
+  static func unregister(_ name: String, _ generation: UInt64) -> Message {
     [.op: .string("unregister"), .name: .string(name), .generation: .uint64(generation)]
   }
 
-  static func cancel(_ id: UInt64) -> TestMessage { [.op: .string("cancel"), .id: .uint64(id)] }
+  static func cancel(_ id: UInt64) -> Message { [.op: .string("cancel"), .id: .uint64(id)] }
 
-  static func plain(_ operation: String) -> TestMessage { [.op: .string(operation)] }
+  static func plain(_ operation: String) -> Message { [.op: .string(operation)] }
 
-  static func failed(_ code: String, _ text: String) -> TestMessage {
+  static func failed(_ code: String, _ text: String) -> Message {
     [.ok: .bool(false), .code: .string(code), .message: .string(text)]
   }
 
-  static func badRequest(_ key: String) -> TestMessage {
+  static func badRequest(_ key: String) -> Message {
     failed("bad_request", "Cannot read the request: \(key) is missing, of another type or out of range")
   }
 
-  static let helloFirst = failed("hello_first", "Cannot serve a request before hello")
-  static let limit = failed("limit", "Cannot take more: a limit of this broker is reached")
-  static let notFound = failed("not_found", "Cannot find a service of this name")
-  static let terminating = failed(
-    "terminating", "Cannot serve this request: the broker is about to end")
-  static let cancelled = failed("cancelled", "Cannot answer this lookup: it was cancelled")
-  static let done: TestMessage = [.ok: .bool(true)]
+  static var helloFirst: Message { failed("hello_first", "Cannot serve a request before hello") }
+  static var limit: Message { failed("limit", "Cannot take more: a limit of this broker is reached") }
+  static var notFound: Message { failed("not_found", "Cannot find a service of this name") }
+  static var terminating: Message {
+    failed("terminating", "Cannot serve this request: the broker is about to end")
+  }
+  static var cancelled: Message { failed("cancelled", "Cannot answer this lookup: it was cancelled") }
+  static var done: Message { [.ok: .bool(true)] }
 
-  static func found(_ endpoint: String, generation: UInt64, pid: Int64) -> TestMessage {
+  static func found(_ endpoint: String, generation: UInt64, pid: Int64) -> Message {
     [
-      .ok: .bool(true), .generation: .uint64(generation), .endpoint: .endpoint(endpoint),
+      .ok: .bool(true), .generation: .uint64(generation), .endpoint: .endpoint(of: endpoint),
       .pid: .int64(pid),
     ]
   }
 
-  static func change(_ event: String, _ name: String, _ generation: UInt64, pid: Int64) -> TestMessage {
+  static func change(_ event: String, _ name: String, _ generation: UInt64, pid: Int64) -> Message {
     [
       .event: .string(event), .name: .string(name), .generation: .uint64(generation), .pid: .int64(pid),
     ]
@@ -117,15 +130,19 @@ extension TestMessage {
   }
 }
 
-extension [TestEffect] {
-  var replies: [(number: Int, message: TestMessage, peer: PeerID)] {
+extension [Effect] {
+  var replies: [(number: String, message: Message, peer: PeerID)] {
     compactMap {
-      if case .reply(let number, let message, let peer) = $0 { (number, message, peer) } else { nil }
+      if case .reply(let reply, let message, let peer) = $0 {
+        ((reply as? Fake)?.text ?? "", message, peer)
+      } else {
+        nil
+      }
     }
   }
 
   /// The events that go to a peer.
-  func events(to peer: PeerID) -> [TestMessage] {
+  func events(to peer: PeerID) -> [Message] {
     compactMap { if case .event(let message, peer) = $0 { message } else { nil } }
   }
 

@@ -11,7 +11,7 @@ struct RaceTests {
     let one = desk.join(1)
     let two = desk.join(2)
     #expect(desk.register(one, "a", "join", endpoint: "one")?[.registered] == .bool(true))
-    #expect(desk.register(two, "a", "join", endpoint: "two")?[.endpoint] == .endpoint("one"))
+    #expect(desk.register(two, "a", "join", endpoint: "two")?[.endpoint] == .endpoint(of: "one"))
   }
 
   @Test("the agent is relaunched: a registration with after is newer than all before")
@@ -55,7 +55,7 @@ struct RaceTests {
     desk.register(new, "a", "replace", endpoint: "new")
     #expect(
       desk.core.gone(old) == [.event(.change("unregistered", "b", 1_000_000, pid: 101), to: watcher)])
-    #expect(desk.ask(watcher, .lookup("a"))?[.endpoint] == .endpoint("new"))
+    #expect(desk.ask(watcher, .lookup("a"))?[.endpoint] == .endpoint(of: "new"))
   }
 
   @Test("what was replaced cannot be unregistered by its old generation")
@@ -87,7 +87,7 @@ struct RaceTests {
     desk.register(two, "a", "replace")
     #expect(desk.register(one, "a", "replace", endpoint: "third")?.generation == 1_000_002)
     #expect(desk.core.gone(two) == [])
-    #expect(desk.ask(one, .lookup("a"))?[.endpoint] == .endpoint("third"))
+    #expect(desk.ask(one, .lookup("a"))?[.endpoint] == .endpoint(of: "third"))
   }
 
   @Test("terminate tells all who said hello, answers what waits, and then every request")
@@ -97,11 +97,11 @@ struct RaceTests {
     let silent = desk.connect(3)
     desk.register(server, "a")
     desk.ask(client, .lookup("b", wait: true, id: 1))
-    let event: TestMessage = [.event: .string("terminating")]
+    let event: Message = [.event: .string("terminating")]
     #expect(
       desk.core.terminate() == [
         .event(event, to: client), .event(event, to: server),
-        .reply(4, .terminating, to: client),
+        .reply(Fake(4), .terminating, to: client),
       ])
     #expect(desk.core.isTerminating)
     #expect(desk.core.terminate() == [])
@@ -122,7 +122,8 @@ struct RaceTests {
       desk.ask(client, .lookup("w\(number % 10)", wait: true, id: UInt64(number + 1)))
     }
     for number in 0..<10_000 {
-      #expect(desk.ask(client, .lookup("n\(number % 1000)"))?[.endpoint] == .endpoint("to n\(number % 1000)"))
+      #expect(
+        desk.ask(client, .lookup("n\(number % 1000)"))?[.endpoint] == .endpoint(of: "to n\(number % 1000)"))
     }
     #expect(desk.effects(server, .register("w3")).replies.count == 101)
     #expect(desk.core.gone(client) == [])

@@ -11,7 +11,7 @@ struct RegisterTests {
     #expect(
       desk.effects(peer, .register("a", policy)) == [
         .reply(
-          2,
+          Fake(2),
           [.ok: .bool(true), .registered: .bool(true), .generation: .uint64(1_000_000), .pid: .int64(101)],
           to: peer),
         .transaction(true),
@@ -40,7 +40,7 @@ struct RegisterTests {
     #expect(
       desk.register(second, "a", "join") == [
         .ok: .bool(true), .registered: .bool(false), .generation: .uint64(1_000_000), .pid: .int64(101),
-        .endpoint: .endpoint("to a"),
+        .endpoint: .endpoint(of: "to a"),
       ])
     #expect(desk.ask(second, .unregister("a", 1_000_000))?[.code] == .string("not_owner"))
   }
@@ -55,8 +55,8 @@ struct RegisterTests {
     desk.register(first, "a")
     desk.ask(waiter, .lookup("a", after: 1_000_000, wait: true))
     let effects = desk.effects(second, .register("a", "replace", endpoint: "new"))
-    let gone = TestMessage.change("unregistered", "a", 1_000_000, pid: 101)
-    let there = TestMessage.change("registered", "a", 1_000_001, pid: 102)
+    let gone = Message.change("unregistered", "a", 1_000_000, pid: 101)
+    let there = Message.change("registered", "a", 1_000_001, pid: 102)
     #expect(
       effects == [
         .event(
@@ -66,9 +66,9 @@ struct RegisterTests {
           ], to: first),
         .event(gone, to: first), .event(gone, to: second), .event(there, to: first),
         .event(there, to: second),
-        .reply(7, .found("new", generation: 1_000_001, pid: 102), to: waiter),
+        .reply(Fake(7), .found("new", generation: 1_000_001, pid: 102), to: waiter),
         .reply(
-          8,
+          Fake(8),
           [.ok: .bool(true), .registered: .bool(true), .generation: .uint64(1_000_001), .pid: .int64(102)],
           to: second),
       ])
@@ -85,7 +85,7 @@ struct RegisterTests {
         .change("unregistered", "a", 1_000_000, pid: 101), .change("registered", "a", 1_000_001, pid: 101),
       ])
     #expect(effects.replies.first?.message.generation == 1_000_001)
-    #expect(desk.ask(peer, .lookup("a"))?[.endpoint] == .endpoint("new"))
+    #expect(desk.ask(peer, .lookup("a"))?[.endpoint] == .endpoint(of: "new"))
     #expect(desk.core.gone(peer).transactions == [false])
   }
 
@@ -149,7 +149,7 @@ struct RegisterTests {
     #expect(
       desk.effects(peer, .unregister("a", 1_000_000)) == [
         .event(.change("unregistered", "a", 1_000_000, pid: 101), to: watcher),
-        .reply(5, .done, to: peer),
+        .reply(Fake(5), .done, to: peer),
         .transaction(false),
       ])
     #expect(desk.ask(peer, .lookup("a")) == .notFound)
@@ -159,8 +159,8 @@ struct RegisterTests {
   mutating func unregisterErrors() {
     let peer = desk.join(1)
     let other = desk.join(2)
-    let notRegistered = TestMessage.failed("not_registered", "Cannot unregister this name: nobody serves it")
-    let notOwner = TestMessage.failed(
+    let notRegistered = Message.failed("not_registered", "Cannot unregister this name: nobody serves it")
+    let notOwner = Message.failed(
       "not_owner", "Cannot unregister this name: another registration holds it")
     #expect(desk.ask(peer, .unregister("a", 1)) == notRegistered)
     desk.register(peer, "a")

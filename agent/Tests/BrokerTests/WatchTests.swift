@@ -12,7 +12,7 @@ struct WatchTests {
     for name in ["b", "a.c", "a-c", "B", "a"] { desk.register(peer, name) }
     desk.time.wall = 2_000_000
     desk.register(other, "_")
-    func entry(_ name: String, _ generation: UInt64, _ pid: Int64) -> TestMessage {
+    func entry(_ name: String, _ generation: UInt64, _ pid: Int64) -> Message {
       [
         .name: .string(name), .generation: .uint64(generation), .pid: .int64(pid),
         .since: .date(Int64(generation) * 1000),
@@ -55,7 +55,7 @@ struct WatchTests {
   mutating func eventBeforeReply() throws {
     let peer = desk.join(1)
     desk.ask(peer, .plain("watch"))
-    for message in [TestMessage.register("a"), .register("a"), .unregister("a", 1_000_001)] {
+    for message in [Message.register("a"), .register("a"), .unregister("a", 1_000_001)] {
       let effects = desk.effects(peer, message)
       let reply = try #require(effects.firstIndex { if case .reply = $0 { true } else { false } })
       let event = try #require(effects.lastIndex { if case .event = $0 { true } else { false } })

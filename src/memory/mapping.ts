@@ -72,7 +72,11 @@ export class Mapping implements Disposable {
     const { readOnlyForOthers = false, prefault = false } = options;
     const { shim } = library;
     const make = readOnlyForOthers ? shim.shim_memory_create_read_only : shim.shim_memory_create;
-    const native = take(library, `make a region of ${byteLength} bytes`, (out) => make(BigInt(byteLength), out));
+    const native = take(
+      library,
+      `make a region of ${byteLength} bytes`,
+      (out) => make(BigInt(byteLength), out),
+    );
     return Mapping.#finish(native, byteLength, true, prefault);
   }
 
@@ -161,7 +165,9 @@ export class Mapping implements Disposable {
     if (this.#buffer === undefined) throw new TypeError("Cannot share a region: it is closed");
     const { library, address, mapped, fd } = this.#native;
     const object = fd >= 0 ? library.xpc.xpc_fd_create(fd) : library.xpc.xpc_shmem_create(address, mapped);
-    if (object === null) throw new Error("Cannot share a region: the process has no descriptor left (see ulimit -n)");
+    if (object === null) {
+      throw new Error("Cannot share a region: the process has no descriptor left (see ulimit -n)");
+    }
     return fd >= 0 ? new FileDescriptor(library, object) : new SharedMemory(library, object);
   }
 

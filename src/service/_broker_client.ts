@@ -146,7 +146,10 @@ export class BrokerClient {
       const version = BigInt(PROTOCOL_VERSION);
       try {
         const hello = { op: "hello", min: version, max: version, name: `deno ${Deno.pid}` };
-        const reply = await connection.request(hello, { timeout: HELLO_TIMEOUT, signal: this.#closed.signal });
+        const reply = await connection.request(hello, {
+          timeout: HELLO_TIMEOUT,
+          signal: this.#closed.signal,
+        });
         if (reply["ok"] === true) {
           if (connection.peer.euid !== Deno.uid()) {
             throw new BrokerUnavailableError(this.#service, `user ${connection.peer.euid} runs it`);

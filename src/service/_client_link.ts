@@ -21,7 +21,14 @@ import { type Bell, goneError, Revisions } from "../sync/revisions.ts";
 import type { EventQueue } from "../xpc/_events.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import type { IncomingMessage } from "../xpc/incoming_message.ts";
-import { Connection, ConnectionError, disposeValue, FileDescriptor, SharedMemory, type XpcRecord } from "../xpc/mod.ts";
+import {
+  Connection,
+  ConnectionError,
+  disposeValue,
+  FileDescriptor,
+  SharedMemory,
+  type XpcRecord,
+} from "../xpc/mod.ts";
 import { integerOf, LAYOUT, LINK_VERSION } from "./_handshake.ts";
 import { IncompatibleError } from "./errors.ts";
 import { ReadableRegion, type Region, type RegionParts, WritableRegion } from "./region.ts";
@@ -56,7 +63,11 @@ export class ClientLink implements Bell {
   #orphaned = false;
 
   /** Connects and shakes hands. Takes over one use of the queue. */
-  static async open(queue: EventQueue, target: LinkTarget, signal: AbortSignal | undefined): Promise<ClientLink> {
+  static async open(
+    queue: EventQueue,
+    target: LinkTarget,
+    signal: AbortSignal | undefined,
+  ): Promise<ClientLink> {
     const words = await Mapping.create(CLIENT_BYTES);
     let link: ClientLink | undefined;
     try {
@@ -110,8 +121,10 @@ export class ClientLink implements Bell {
       }
       const owner = integerOf(reply["owner"], 0x3fff_ffff);
       const { server, locks } = reply;
-      if (owner === undefined || owner <= SERVER_OWNER || !(server instanceof FileDescriptor) ||
-        !(locks instanceof SharedMemory)) {
+      if (
+        owner === undefined || owner <= SERVER_OWNER || !(server instanceof FileDescriptor) ||
+        !(locks instanceof SharedMemory)
+      ) {
         throw new IncompatibleError("Cannot connect: the server's hello is not of this version");
       }
       this.#owner = owner;
@@ -121,9 +134,20 @@ export class ClientLink implements Bell {
       disposeValue(reply);
     }
     // What the server holds when it dies is abandoned, and our own threads are told, on XPC's thread.
-    this.#connection.guard(this.#locks.word(0), STRIDE, MAXIMUM_REGIONS, SERVER_OWNER, this.#words.word(GONE_AT));
+    this.#connection.guard(
+      this.#locks.word(0),
+      STRIDE,
+      MAXIMUM_REGIONS,
+      SERVER_OWNER,
+      this.#words.word(GONE_AT),
+    );
     const { shim } = this.#queue.library;
-    this.#member = shim.shim_audience_add(this.#audience, this.#server.word(serverParkedAt(0)), MAXIMUM_REGIONS, -1);
+    this.#member = shim.shim_audience_add(
+      this.#audience,
+      this.#server.word(serverParkedAt(0)),
+      MAXIMUM_REGIONS,
+      -1,
+    );
   }
 
   #check(reply: XpcRecord): void {
@@ -152,9 +176,17 @@ export class ClientLink implements Bell {
       ) throw new IncompatibleError(`Cannot open "${name}": the server's answer is not of this version`);
       const clients = memory instanceof SharedMemory ? "write" : "read";
       if (options.write && clients === "read") {
-        throw new Deno.errors.NotCapable(`Cannot open "${name}" for writing: its server lets clients only read it`);
+        throw new Deno.errors.NotCapable(
+          `Cannot open "${name}" for writing: its server lets clients only read it`,
+        );
       }
-      return this.#make(name, index, generation, Mapping.open(memory, byteLength, options.prefault), options.write);
+      return this.#make(
+        name,
+        index,
+        generation,
+        Mapping.open(memory, byteLength, options.prefault),
+        options.write,
+      );
     } finally {
       disposeValue(reply);
     }
@@ -181,7 +213,9 @@ export class ClientLink implements Bell {
         queue,
         name,
         index,
-        revision: clients === "write" ? locks.word(sharedRevisionAt(index)) : server.word(serverRevisionAt(index)),
+        revision: clients === "write"
+          ? locks.word(sharedRevisionAt(index))
+          : server.word(serverRevisionAt(index)),
         generation: server.word(generationAt(index)),
         parked: this.#parkedWord(index),
         gone: this.#words.word(GONE_AT),
@@ -220,7 +254,9 @@ export class ClientLink implements Bell {
   receive(message: IncomingMessage): void {
     using _ = message;
     const bell = message.values["bell"];
-    if (message.values["event"] !== "bell" || !(bell instanceof FileDescriptor) || this.#serverBell >= 0) return;
+    if (message.values["event"] !== "bell" || !(bell instanceof FileDescriptor) || this.#serverBell >= 0) {
+      return;
+    }
     const { shim } = this.#queue.library;
     this.#serverBell = bell.dup();
     shim.shim_audience_set_bell(this.#audience, this.#member, this.#serverBell);

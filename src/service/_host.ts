@@ -127,7 +127,9 @@ export class Host implements Bell {
     }
     const clients = options.clients ?? before?.clients ?? "write";
     if (before !== undefined && before.clients !== clients) {
-      throw new TypeError(`Cannot replace the region "${name}": clients may "${before.clients}" it, which is for good`);
+      throw new TypeError(
+        `Cannot replace the region "${name}": clients may "${before.clients}" it, which is for good`,
+      );
     }
     const mapping = await makeMapping(name, { ...options, clients });
     const generation = (before?.region.generation ?? 0) + 1;
@@ -205,7 +207,9 @@ export class Host implements Bell {
     if (op === "committed") return this.#ring();
     if (!message.expectsReply) return;
     try {
-      const operation = typeof op === "string" && Object.hasOwn(this.#operations, op) ? this.#operations[op] : undefined;
+      const operation = typeof op === "string" && Object.hasOwn(this.#operations, op)
+        ? this.#operations[op]
+        : undefined;
       if (operation === undefined) throw new LinkRefusal("bad_request", "Cannot find this operation");
       const reply = operation(peer, message);
       try {
@@ -216,8 +220,9 @@ export class Host implements Bell {
       }
     } catch (error) {
       if (error instanceof LinkRefusal) message.reply(error.reply);
-      else if (error instanceof RangeError) message.reply(new LinkRefusal("bad_request", error.message).reply);
-      else throw error;
+      else if (error instanceof RangeError) {
+        message.reply(new LinkRefusal("bad_request", error.message).reply);
+      } else throw error;
     }
   }
 
@@ -250,7 +255,10 @@ export class Host implements Bell {
       const served = typeof name === "string" ? this.#regions.get(name) : undefined;
       if (served === undefined) {
         const known = [...this.#regions.keys()].map((known) => `"${known}"`).join(", ");
-        throw new LinkRefusal("not_found", `Cannot open the region ${JSON.stringify(name)}: the server has ${known}`);
+        throw new LinkRefusal(
+          "not_found",
+          `Cannot open the region ${JSON.stringify(name)}: the server has ${known}`,
+        );
       }
       return {
         index: BigInt(served.index),
@@ -261,8 +269,12 @@ export class Host implements Bell {
     },
 
     bell: (peer, { values: { bell } }) => {
-      if (peer.link === undefined) throw new LinkRefusal("hello_first", "Cannot take a doorbell before hello");
-      if (!(bell instanceof FileDescriptor)) throw new LinkRefusal("bad_request", "Cannot take a doorbell: it is none");
+      if (peer.link === undefined) {
+        throw new LinkRefusal("hello_first", "Cannot take a doorbell before hello");
+      }
+      if (!(bell instanceof FileDescriptor)) {
+        throw new LinkRefusal("bad_request", "Cannot take a doorbell: it is none");
+      }
       peer.link.takeBell(bell);
       return {};
     },

@@ -22,7 +22,13 @@ export class ServerLink {
    * @param words what the client says are its words
    * @throws {RangeError} if they are shorter than the layout, or could become so
    */
-  constructor(library: Library, connection: Connection, words: SharedMemory, audience: ShimAudience, owner: number) {
+  constructor(
+    library: Library,
+    connection: Connection,
+    words: SharedMemory,
+    audience: ShimAudience,
+    owner: number,
+  ) {
     this.owner = owner;
     this.#library = library;
     this.#connection = connection;
@@ -38,7 +44,9 @@ export class ServerLink {
 
   /** The client's doorbell: whatever it is, ringing it cannot block or hurt us. */
   takeBell(bell: FileDescriptor): void {
-    if (this.#clientBell >= 0) throw new RangeError("Cannot take another doorbell of this client: it has one");
+    if (this.#clientBell >= 0) {
+      throw new RangeError("Cannot take another doorbell of this client: it has one");
+    }
     this.#clientBell = bell.dup();
     this.#library.shim.shim_audience_set_bell(this.#audience, this.#member, this.#clientBell);
   }

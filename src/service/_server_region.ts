@@ -43,7 +43,9 @@ export function checkRegionName(name: string): void {
 export async function makeMapping(name: string, options: RegionOptions): Promise<Mapping> {
   const { byteLength, clients = "write", prefault = false } = options;
   if (clients !== "write" && clients !== "read") {
-    throw new TypeError(`Cannot make the region "${name}": clients is "write" or "read", current value is "${clients}"`);
+    throw new TypeError(
+      `Cannot make the region "${name}": clients is "write" or "read", current value is "${clients}"`,
+    );
   }
   try {
     return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault });

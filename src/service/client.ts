@@ -76,7 +76,13 @@ export class Client implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @internal Takes over one use of the broker client. */
-  constructor(name: string, broker: BrokerClient, schema: Uint8Array | null, options: ConnectOptions, first?: Found) {
+  constructor(
+    name: string,
+    broker: BrokerClient,
+    schema: Uint8Array | null,
+    options: ConnectOptions,
+    first?: Found,
+  ) {
     this.name = name;
     this.#broker = broker;
     this.#schema = schema;
@@ -188,7 +194,9 @@ export class Client implements AsyncDisposable {
     const { endpoint, ok } = reply;
     const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
     if (ok !== true || !(endpoint instanceof Endpoint) || generation === undefined) {
-      throw new Error(`Cannot find "${this.name}": ${String(reply["message"] ?? "the broker's answer is not valid")}`);
+      throw new Error(
+        `Cannot find "${this.name}": ${String(reply["message"] ?? "the broker's answer is not valid")}`,
+      );
     }
     return { endpoint, generation: BigInt(generation) };
   }

@@ -185,7 +185,11 @@ export class ReadableRegion extends Region {
    * @throws {TypeError} if the region is closed
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
-  view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): ReadOnlyView<V> {
+  view<V extends ArrayBufferView>(
+    Type: ViewConstructor<V>,
+    byteOffset?: number,
+    length?: number,
+  ): ReadOnlyView<V> {
     return this.parts.mapping.view(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
   }
 }

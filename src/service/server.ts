@@ -81,7 +81,9 @@ export class Server implements AsyncDisposable {
     const served = this.#host.regions.get(name);
     if (served !== undefined) return served.region;
     throw new Deno.errors.NotFound(
-      `Cannot find the region "${name}": this server has ${this.regions.map((known) => `"${known}"`).join(", ")}`,
+      `Cannot find the region "${name}": this server has ${
+        this.regions.map((known) => `"${known}"`).join(", ")
+      }`,
     );
   }
 
@@ -131,7 +133,10 @@ export class Server implements AsyncDisposable {
     // Before the reply: the broker may die right after it.
     this.#broker.add(this.#listener);
     const after = BigInt(this.#generation);
-    const reply = await this.#broker.request({ op: "register", name: this.name, endpoint, policy, after }, signal);
+    const reply = await this.#broker.request(
+      { op: "register", name: this.name, endpoint, policy, after },
+      signal,
+    );
     if (reply["ok"] === true && reply["registered"] === true) {
       this.#generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER) ?? 0;
     }
@@ -178,9 +183,14 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
   checkServiceName(name);
   for (const region of Object.keys(options.regions)) checkRegionName(region);
   options.signal?.throwIfAborted();
-  const host = await Host.create({ schema: await hashSchema(options.schema), requirement: options.requirement });
+  const host = await Host.create({
+    schema: await hashSchema(options.schema),
+    requirement: options.requirement,
+  });
   try {
-    for (const [region, regionOptions] of Object.entries(options.regions)) await host.put(region, regionOptions);
+    for (const [region, regionOptions] of Object.entries(options.regions)) {
+      await host.put(region, regionOptions);
+    }
   } catch (error) {
     await host.close();
     throw error;

@@ -21,7 +21,10 @@ export class Doorbell {
    * @returns the bell and the descriptor to ring it by, which the caller closes; `undefined` where this process
    *   lacks the permissions: read, write and net
    */
-  static async create(library: Library, ring: () => void): Promise<{ bell: Doorbell; fd: number } | undefined> {
+  static async create(
+    library: Library,
+    ring: () => void,
+  ): Promise<{ bell: Doorbell; fd: number } | undefined> {
     if (!permitted()) return undefined;
     const folder = await Deno.makeTempDir({ prefix: "xpc-shmem-" }); // mode 0700
     try {
@@ -46,7 +49,9 @@ export class Doorbell {
       while (await this.#connection.read(bytes) !== null) ring();
     } catch (error) {
       // Closed under the read, by us.
-      if (!(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted)) throw error;
+      if (!(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted)) {
+        throw error;
+      }
     }
   }
 

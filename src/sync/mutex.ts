@@ -1,7 +1,15 @@
 import type { Address } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/_events.ts";
 import { describeError } from "../../ffi/errno.ts";
-import { millisecondsOf, MOST_BLOCKING, SPIN_ONLY, spinOf, type SyncWaitOptions, timeoutError, type WaitOptions } from "./waiting.ts";
+import {
+  millisecondsOf,
+  MOST_BLOCKING,
+  SPIN_ONLY,
+  spinOf,
+  type SyncWaitOptions,
+  timeoutError,
+  type WaitOptions,
+} from "./waiting.ts";
 
 /** `enum shim_mutex_result` */
 const Result = { busy: 0, locked: 1, abandoned: 2, timedOut: 3, cancelled: 4 } as const;
@@ -125,7 +133,12 @@ export class Mutex {
       let result = queue.library.shim.shim_mutex_try(word, owner);
       if (result === Result.busy && spin > 0 && milliseconds !== 0) {
         // Spins and does not park, and not for long: nothing else runs meanwhile.
-        result = queue.library.shim.shim_mutex_wait(word, owner, SPIN_ONLY, Math.min(spin, MOST_BLOCKING) / 1000);
+        result = queue.library.shim.shim_mutex_wait(
+          word,
+          owner,
+          SPIN_ONLY,
+          Math.min(spin, MOST_BLOCKING) / 1000,
+        );
       }
       if (result === Result.locked || result === Result.abandoned) return this.#take(result);
     }

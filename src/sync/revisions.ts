@@ -3,7 +3,14 @@ import type { Address, ShimAudience } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/_events.ts";
 import { PeerGoneError } from "./errors.ts";
 import type { ParkedWord } from "./parked_word.ts";
-import { millisecondsOf, MOST_BLOCKING, SPIN_ONLY, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
+import {
+  millisecondsOf,
+  MOST_BLOCKING,
+  SPIN_ONLY,
+  spinOf,
+  type SyncWaitOptions,
+  timeoutError,
+} from "./waiting.ts";
 
 /** A change of a region. */
 export interface Change {
@@ -136,7 +143,10 @@ export class Revisions {
   /** Resolves when the revision may have changed, the signal aborted, or this ended. */
   async #change(after: number, spin: number, signal: AbortSignal | undefined): Promise<void> {
     const { queue: { library: { shim } }, revision, parked, bell } = this.#place;
-    if (spin > 0 && shim.shim_revision_wait(revision, parked.address, null, after, SPIN_ONLY, spin / 1000) !== after) return;
+    if (
+      spin > 0 &&
+      shim.shim_revision_wait(revision, parked.address, null, after, SPIN_ONLY, spin / 1000) !== after
+    ) return;
     const isReady = await bell.ready();
     if (this.#ended !== undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -197,6 +207,7 @@ export class Revisions {
 
   #check(): void {
     if (this.#ended === undefined) return;
-    throw this.#ended.error ?? new TypeError(`Cannot use the revisions of "${this.#place.name}": it is closed`);
+    throw this.#ended.error ??
+      new TypeError(`Cannot use the revisions of "${this.#place.name}": it is closed`);
   }
 }

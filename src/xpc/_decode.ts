@@ -5,7 +5,13 @@ import { Endpoint } from "./endpoint.ts";
 import { FileDescriptor } from "./file_descriptor.ts";
 import { SharedMemory } from "./shared_memory.ts";
 import { Uuid } from "./uuid.ts";
-import { disposeValue, MAXIMUM_DEPTH, MAXIMUM_MESSAGE_BYTES, type XpcRecord, type XpcValue } from "./values.ts";
+import {
+  disposeValue,
+  MAXIMUM_DEPTH,
+  MAXIMUM_MESSAGE_BYTES,
+  type XpcRecord,
+  type XpcValue,
+} from "./values.ts";
 
 /** Thrown for a message that we refuse: it is too deep, too large or of an unknown type. */
 export class MalformedMessage extends Error {}
@@ -27,7 +33,10 @@ function readers(library: Library): Readers {
       [valueOf(xpc._xpc_type_int64), (_, object) => xpc.xpc_int64_get_value(object)],
       [valueOf(xpc._xpc_type_uint64), (_, object) => xpc.xpc_uint64_get_value(object)],
       [valueOf(xpc._xpc_type_double), (_, object) => xpc.xpc_double_get_value(object)],
-      [valueOf(xpc._xpc_type_date), (_, object) => new Date(Number(xpc.xpc_date_get_value(object) / 1_000_000n))],
+      [
+        valueOf(xpc._xpc_type_date),
+        (_, object) => new Date(Number(xpc.xpc_date_get_value(object) / 1_000_000n)),
+      ],
       [valueOf(xpc._xpc_type_data), (decoder, object) => decoder.data(object)],
       [valueOf(xpc._xpc_type_string), (decoder, object) => decoder.text(object)],
       [valueOf(xpc._xpc_type_uuid), (_, object) => new Uuid(copyBytes(xpc.xpc_uuid_get_bytes(object), 16))],
@@ -93,7 +102,9 @@ class Decoder {
     try {
       for (let index = 0; index < count; index++) {
         const item = xpc.xpc_array_get_value(object, BigInt(index));
-        if (item === null) throw new MalformedMessage("Cannot read a message: an array is shorter than it says");
+        if (item === null) {
+          throw new MalformedMessage("Cannot read a message: an array is shorter than it says");
+        }
         items.push(this.value(item, depth));
       }
     } catch (error) {
@@ -117,7 +128,9 @@ class Decoder {
       for (let index = 0; index < found; index++) {
         const key = handleAt<CString>(keys, index * 8);
         const value = handleAt<XpcObject>(values, index * 8);
-        if (key === null || value === null) throw new MalformedMessage("Cannot read a message: an entry is empty");
+        if (key === null || value === null) {
+          throw new MalformedMessage("Cannot read a message: an entry is empty");
+        }
         const name = copyString(key);
         this.#count(name.length);
         record[name] = this.value(value, depth);
@@ -133,7 +146,9 @@ class Decoder {
     this.#count(0);
     const type = this.#library.xpc.xpc_get_type(object);
     const read = this.#readers.get(valueOf(type));
-    if (read === undefined) throw new MalformedMessage("Cannot read a message: it holds a value of an unknown type");
+    if (read === undefined) {
+      throw new MalformedMessage("Cannot read a message: it holds a value of an unknown type");
+    }
     return read(this, object, depth);
   }
 }

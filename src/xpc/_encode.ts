@@ -75,8 +75,9 @@ class Encoder {
     else if (typeof value === "number") object = xpc.xpc_double_create(value);
     else if (typeof value === "bigint") object = this.#integer(value, path);
     else if (typeof value === "string") object = xpc.xpc_string_create(this.#text(value, path));
-    else if (typeof value !== "object") throw new TypeError(`Cannot send ${path}: a ${typeof value} has no XPC type`);
-    else if (value instanceof Uint8Array) object = this.#data(value, path);
+    else if (typeof value !== "object") {
+      throw new TypeError(`Cannot send ${path}: a ${typeof value} has no XPC type`);
+    } else if (value instanceof Uint8Array) object = this.#data(value, path);
     else if (value instanceof Date) object = this.#date(value, path);
     else if (value instanceof Int64) object = xpc.xpc_int64_create(value.value);
     else if (value instanceof Uuid) object = xpc.xpc_uuid_create(value.bytes.slice());
@@ -105,7 +106,9 @@ class Encoder {
     try {
       for (let index = 0; index < value.length; index++) {
         const item = value[index];
-        if (item === undefined) throw new TypeError(`Cannot send ${path}[${index}]: undefined has no XPC type`);
+        if (item === undefined) {
+          throw new TypeError(`Cannot send ${path}[${index}]: undefined has no XPC type`);
+        }
         const object = this.#value(item, `${path}[${index}]`, depth);
         xpc.xpc_array_append_value(array, object);
         xpc.xpc_release(object);

@@ -83,7 +83,9 @@ export class Link implements Sink {
 
   /** Sets the code-signing requirement of the peer; before activation, once. */
   require(requirement: string): void {
-    if (requirement.includes("\0")) throw new TypeError("Cannot set a code-signing requirement with a NUL in it");
+    if (requirement.includes("\0")) {
+      throw new TypeError("Cannot set a code-signing requirement with a NUL in it");
+    }
     const result = this.queue.library.shim.shim_link_require(this.#handle, cString(requirement));
     if (result === 0) return;
     throw new TypeError(

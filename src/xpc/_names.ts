@@ -6,6 +6,8 @@
 export function checkServiceName(name: string): void {
   if (typeof name === "string" && /^[A-Za-z0-9._-]{1,128}$/.test(name)) return;
   throw new TypeError(
-    `Cannot use ${JSON.stringify(name)} as the name of a service: want 1 to 128 characters of A-Z a-z 0-9 . _ -`,
+    `Cannot use ${
+      JSON.stringify(name)
+    } as the name of a service: want 1 to 128 characters of A-Z a-z 0-9 . _ -`,
   );
 }

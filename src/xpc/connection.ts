@@ -262,7 +262,11 @@ export class Connection implements AsyncDisposable {
 }
 
 /** Makes a connection of a new link, and activates it; takes over a use of the queue, also when it fails. */
-async function start(queue: EventQueue, handle: ShimLink | null, options: ConnectionOptions): Promise<Connection> {
+async function start(
+  queue: EventQueue,
+  handle: ShimLink | null,
+  options: ConnectionOptions,
+): Promise<Connection> {
   if (handle === null) {
     await queue.release();
     throw new Error("Cannot connect: no memory is left");

@@ -96,7 +96,11 @@ export class Listener implements AsyncDisposable {
    * @returns the active listener
    * @throws {TypeError} if the name is not valid
    */
-  static async service(name: string, accept: AcceptHandler, options: ListenerOptions = {}): Promise<Listener> {
+  static async service(
+    name: string,
+    accept: AcceptHandler,
+    options: ListenerOptions = {},
+  ): Promise<Listener> {
     checkServiceName(name);
     const queue = await EventQueue.acquire();
     const handle = queue.library.shim.shim_link_listen(queue.handle, cString(name));

@@ -17,7 +17,12 @@
  *
  * @module
  */
-export { Connection, type ConnectionHandlers, type ConnectionOptions, type RequestOptions } from "./connection.ts";
+export {
+  Connection,
+  type ConnectionHandlers,
+  type ConnectionOptions,
+  type RequestOptions,
+} from "./connection.ts";
 export { Endpoint } from "./endpoint.ts";
 export { ConnectionError, type ConnectionErrorKind } from "./errors.ts";
 export { FileDescriptor } from "./file_descriptor.ts";
@@ -27,4 +32,10 @@ export { type AcceptHandler, Listener, type ListenerOptions } from "./listener.t
 export type { PeerCredentials } from "./_link.ts";
 export { SharedMemory } from "./shared_memory.ts";
 export { Uuid } from "./uuid.ts";
-export { disposeValue, MAXIMUM_DEPTH, MAXIMUM_MESSAGE_BYTES, type XpcRecord, type XpcValue } from "./values.ts";
+export {
+  disposeValue,
+  MAXIMUM_DEPTH,
+  MAXIMUM_MESSAGE_BYTES,
+  type XpcRecord,
+  type XpcValue,
+} from "./values.ts";

@@ -93,6 +93,7 @@ extension Core {
     guard let (new, old) = change else { throw .limit }
 
     if let old {
+      tellWatchers(.unregistered, name, old)
       if old.peer != asker.peer {
         event(
           [
@@ -100,7 +101,6 @@ extension Core {
             .by: .uint64(new.generation), .pid: .int64(new.pid),
           ], to: old.peer)
       }
-      tellWatchers(.unregistered, name, old)
     }
     tellWatchers(.registered, name, new)
     for waiter in waiting.take(name, below: new.generation) {
@@ -115,10 +115,9 @@ extension Core {
   private mutating func lookup(
     _ name: Name, after: UInt64, wait: Bool, id: UInt64, for asker: Asker
   ) throws(Failure) -> Message? {
-    // Only a lookup that may wait takes an id, and it must be free even when the answer is there already.
-    if wait, waiting.has(id, of: asker.peer) { throw .badRequest(.id) }
     if let current = registry[name], current.generation > after { return found(current) }
     guard wait else { throw .notFound }
+    if waiting.has(id, of: asker.peer) { throw .badRequest(.id) }
     guard waiting.count(of: asker.peer) < Limits.waiting else { throw .limit }
     waiting.add(.init(name: name, peer: asker.peer, reply: asker.reply, after: after, id: id))
     return nil

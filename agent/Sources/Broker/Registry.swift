@@ -8,12 +8,15 @@ struct Registry {
     var endpoint: Handle
     /// Nanoseconds since 1970.
     var since: Int64
+    /// Grows from registration to registration.
+    fileprivate var number: UInt64
   }
 
   private(set) var registrations: [Name: Registration] = [:]
   /// Exactly the names of each peer's registrations: one that another took over is no longer among them.
   private var held: [PeerID: Set<Name>] = [:]
   private var generations = Generations()
+  private var lastNumber: UInt64 = 0
 
   subscript(name: Name) -> Registration? { registrations[name] }
 
@@ -25,8 +28,10 @@ struct Registry {
     _ name: Name, _ endpoint: Handle, peer: PeerID, pid: Int64, after: UInt64, clock: UInt64
   ) -> (new: Registration, old: Registration?)? {
     guard let generation = generations.next(of: name, after: after, clock: clock) else { return nil }
+    lastNumber += 1
     let new = Registration(
-      peer: peer, pid: pid, generation: generation, endpoint: endpoint, since: Int64(clock) * 1000)
+      peer: peer, pid: pid, generation: generation, endpoint: endpoint, since: Int64(clock) * 1000,
+      number: lastNumber)
     let old = registrations.updateValue(new, forKey: name)
     if let old { release(name, old) }
     held[peer, default: []].insert(name)
@@ -40,10 +45,11 @@ struct Registry {
     release(name, old)
   }
 
-  /// Removes all that the peer holds, and tells what that was, ordered by the names' bytes.
+  /// Removes all that the peer holds, and tells what that was, in the order of registration.
   mutating func removeAll(of peer: PeerID) -> [(name: Name, registration: Registration)] {
-    let names = (held.removeValue(forKey: peer) ?? []).sorted()
+    let names = held.removeValue(forKey: peer) ?? []
     return names.compactMap { name in registrations.removeValue(forKey: name).map { (name, $0) } }
+      .sorted { $0.1.number < $1.1.number }
   }
 
   private mutating func release(_ name: Name, _ registration: Registration) {

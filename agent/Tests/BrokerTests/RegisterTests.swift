@@ -45,7 +45,7 @@ struct RegisterTests {
     #expect(desk.ask(second, .unregister("a", 1_000_000))?[.code] == .string("not_owner"))
   }
 
-  @Test("replace tells the other, then the watchers, then waiting lookups, then who asked")
+  @Test("replace tells watchers and the other, then answers waiting lookups, then who asked")
   mutating func replace() {
     let first = desk.join(1)
     let second = desk.join(2)
@@ -59,12 +59,13 @@ struct RegisterTests {
     let there = Message.change("registered", "a", 1_000_001, pid: 102)
     #expect(
       effects == [
+        .event(gone, to: first), .event(gone, to: second),
         .event(
           [
             .event: .string("replaced"), .name: .string("a"), .generation: .uint64(1_000_000),
             .by: .uint64(1_000_001), .pid: .int64(102),
           ], to: first),
-        .event(gone, to: first), .event(gone, to: second), .event(there, to: first),
+        .event(there, to: first),
         .event(there, to: second),
         .reply(Fake(7), .found("new", generation: 1_000_001, pid: 102), to: waiter),
         .reply(

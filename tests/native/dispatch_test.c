@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +19,7 @@ int run_role(const char *role, char **arguments) {
   (void)role;
   (void)arguments;
   dispatch_async(dispatch_get_main_queue(), ^{
-    CHECK(getpid() == gettid());
-    _exit(7);
+    _exit(syscall(SYS_gettid) == getpid() ? 7 : 1);
   });
   dispatch_main();
 }
@@ -155,11 +156,12 @@ static void fork_and_exit(void) {
   pid_t child = fork();
   if (child == 0) {
     alarm(10);
+    if (ADDRESS_SANITIZED || THREAD_SANITIZED) _exit(3); /* their own exit does not work in such a child */
     fclose(stdout);
     exit(3);
   }
   int status = wait_exit(child);
-  CHECK(THREAD_SANITIZED || ADDRESS_SANITIZED || (WIFEXITED(status) && WEXITSTATUS(status) == 3));
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
   xpc_release(client);
   dispatch_release(errors);
 }

@@ -32,6 +32,7 @@ let loading: Promise<Library> | undefined;
  * @returns the libraries
  * @throws {Deno.errors.NotSupported} if there is no library for this system
  * @throws {Deno.errors.NotFound} if no library could be opened; the message lists what was tried
+ * @throws {Deno.errors.InvalidData} if what was downloaded is not the library of this version
  * @throws {Deno.errors.NotCapable} if `--allow-ffi` is missing
  */
 export function load(): Promise<Library> {
@@ -68,6 +69,7 @@ async function locate(target: Target): Promise<string> {
   if (named !== undefined && named !== "") return named;
   const here = new URL(`../.build/${target.name}/${target.library}`, import.meta.url);
   if (here.protocol === "file:") return decodeURIComponent(here.pathname);
+  // Also over http, where a registry of one's own is: the checksum decides, not the way it came.
   const { download } = await import("./_download.ts");
   return await download(target);
 }

@@ -1,22 +1,35 @@
 /*
  * connections_test.c: clients and services in processes of their own.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
 
+/* "activated" NAME READY SOCKET: becomes the server as the system would start it, with its socket. */
 int run_role(const char *role, char **arguments) {
-  (void)role;
-  (void)arguments;
-  return -1;
+  if (strcmp(role, "activated") != 0) return -1;
+  int server = atoi(arguments[2]), ready = atoi(arguments[1]);
+  if (ready == 3) ready = dup(ready);
+  if (dup2(server, 3) != 3) return 1;
+  char number[16];
+  snprintf(number, sizeof number, "%d", (int)getpid());
+  setenv("LISTEN_PID", number, 1);
+  setenv("LISTEN_FDS", "1", 1);
+  setenv("LISTEN_FDNAMES", arguments[0], 1);
+  snprintf(number, sizeof number, "%d", ready);
+  execl("/proc/self/exe", "/proc/self/exe", "--role", "server", arguments[0], number, (char *)NULL);
+  return 1;
 }
 
 static void stop(pid_t pid) {
@@ -272,9 +285,8 @@ static void one_listener(void) {
       free(reason);
       stop(server);
     } else {
-      dispatch_semaphore_t lost = dispatch_semaphore_create(0);
-      CHECK(dispatch_semaphore_wait(errors, dispatch_time(DISPATCH_TIME_NOW, 50 * (int64_t)NSEC_PER_MSEC)) != 0);
-      dispatch_release(lost);
+      dispatch_time_t soon = dispatch_time(DISPATCH_TIME_NOW, 50 * (int64_t)NSEC_PER_MSEC);
+      CHECK(dispatch_semaphore_wait(errors, soon) != 0); /* nothing is wrong this time */
       end_connection(second, errors);
       char path[256];
       snprintf(path, sizeof path, "%s/xpc-shmem/taken.sock", getenv("XDG_RUNTIME_DIR"));
@@ -376,14 +388,71 @@ static void one_target(void) {
   stop(server);
 }
 
+static pid_t start_activated(const char *name, int server) {
+  int ends[2];
+  if (pipe(ends) != 0) abort();
+  fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+  char ready[16], socket_number[16], byte;
+  snprintf(ready, sizeof ready, "%d", ends[1]);
+  snprintf(socket_number, sizeof socket_number, "%d", server);
+  pid_t pid = spawn_role("activated", (const char *[]){name, ready, socket_number, NULL}, NULL);
+  close(ends[1]);
+  CHECK(read(ends[0], &byte, 1) == 1);
+  close(ends[0]);
+  return pid;
+}
+
+/* The system holds the socket and starts the service when somebody comes, again and again. */
 static void socket_activation(void) {
-  /* Left to the driver that has systemd-socket-activate; here: a stale environment is not believed. */
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%.60s/xpc-shmem/on.demand.sock",
+           getenv("XDG_RUNTIME_DIR"));
+  int server = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  REQUIRE(bind(server, (struct sockaddr *)&address, sizeof address) == 0 && listen(server, 8) == 0);
+  dispatch_semaphore_t errors = dispatch_semaphore_create(0), replied = dispatch_semaphore_create(0);
+  xpc_connection_t client = connect_to("on.demand", errors);
+  xpc_object_t request = make_request("ping");
+  for (int i = 0; i < 2; i++) {
+    __block int64_t answered_by = 0;
+    xpc_connection_send_message_with_reply(client, request, NULL, ^(xpc_object_t reply) {
+      answered_by = xpc_dictionary_get_int64(reply, "pid");
+      dispatch_semaphore_signal(replied);
+    });
+    pid_t pid = start_activated("on.demand", server);
+    CHECK(await(replied) && answered_by == pid);
+    stop(pid);
+    CHECK(await(errors) && last_error == XPC_ERROR_CONNECTION_INTERRUPTED);
+  }
+  xpc_release(request);
+
+  /* Without the system's descriptor nobody takes the name away, although its lock is free. */
+  dispatch_semaphore_t refused = dispatch_semaphore_create(0);
+  xpc_connection_t thief =
+    xpc_connection_create_mach_service("on.demand", NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER);
+  xpc_connection_set_event_handler(thief, ^(xpc_object_t event) {
+    if (event == XPC_ERROR_CONNECTION_INVALID) dispatch_semaphore_signal(refused);
+  });
+  xpc_connection_activate(thief);
+  CHECK(await(refused));
+  CHECK(access(address.sun_path, F_OK) == 0);
+  xpc_release(thief);
+  dispatch_release(refused);
+  end_connection(client, errors);
+  dispatch_release(errors);
+  dispatch_release(replied);
+  close(server);
+  unlink(address.sun_path);
+}
+
+static void stale_activation(void) {
   setenv("LISTEN_PID", "1", 1);
   setenv("LISTEN_FDS", "1", 1);
   pid_t server = start_server("not activated");
   dispatch_semaphore_t errors = dispatch_semaphore_create(0);
   xpc_connection_t client = connect_to("not activated", errors);
-  xpc_release(ask(client, "ping"));
+  xpc_object_t reply = ask(client, "ping");
+  CHECK(xpc_get_type(reply) == XPC_TYPE_DICTIONARY);
+  xpc_release(reply);
   end_connection(client, errors);
   dispatch_release(errors);
   unsetenv("LISTEN_PID");
@@ -405,6 +474,7 @@ const struct test tests[] = {
   {"connections: names of any length and kind", long_names},
   {"connections: context, finalizer, replaced handler, early release", context_and_handlers},
   {"connections: connections with one target queue exclude each other", one_target},
-  {"connections: another process's activation is ignored", socket_activation},
+  {"connections: a socket of the system's starts the service on demand", socket_activation},
+  {"connections: another process's activation is ignored", stale_activation},
   {NULL, NULL},
 };

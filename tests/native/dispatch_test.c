@@ -1,7 +1,7 @@
 /*
  * dispatch_test.c: queues, semaphores, and blocks by both of our runtimes.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <Block.h>
 #include <errno.h>
 #include <signal.h>

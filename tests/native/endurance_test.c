@@ -1,11 +1,12 @@
 /*
  * endurance_test.c: thousands of connections leave nothing behind; floods stay where they come from.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <xpc/linux.h>
 
@@ -271,12 +272,68 @@ static void storm(void) {
   wait_exit(server);
 }
 
+/* One descriptor is left, for the client: the listener takes it once there are more. */
+static void no_descriptors(void) {
+  dispatch_semaphore_t errors = dispatch_semaphore_create(0), replied = dispatch_semaphore_create(0);
+  dispatch_semaphore_t left = dispatch_semaphore_create(0), ended = dispatch_semaphore_create(0);
+  xpc_connection_t listener =
+    xpc_connection_create_mach_service("poor", NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER);
+  xpc_connection_set_event_handler(listener, ^(xpc_object_t peer) {
+    if (xpc_get_type(peer) != XPC_TYPE_CONNECTION) {
+      dispatch_semaphore_signal(ended);
+      return;
+    }
+    xpc_connection_set_event_handler((xpc_connection_t)peer, ^(xpc_object_t event) {
+      if (xpc_get_type(event) != XPC_TYPE_DICTIONARY) return;
+      xpc_object_t reply = xpc_dictionary_create_reply(event);
+      xpc_connection_send_message((xpc_connection_t)peer, reply);
+      xpc_release(reply);
+    });
+    xpc_connection_activate((xpc_connection_t)peer);
+  });
+  xpc_connection_activate(listener);
+  xpc_connection_t early = connect_to("poor", errors); /* so that the listener is known to listen */
+  xpc_release(ask(early, "x"));
+
+  struct rlimit before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  int next = dup(STDOUT_FILENO);
+  close(next);
+  struct rlimit tight = {.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  xpc_connection_t client = connect_to("poor", errors);
+  xpc_object_t request = make_request("x");
+  __block bool answered = false;
+  xpc_connection_send_message_with_reply(client, request, NULL, ^(xpc_object_t reply) {
+    answered = xpc_get_type(reply) == XPC_TYPE_DICTIONARY;
+    dispatch_semaphore_signal(replied);
+  });
+  xpc_connection_send_barrier(client, ^{
+    dispatch_semaphore_signal(left);
+  });
+  CHECK(await(left));
+  xpc_connection_t refused = connect_to("poor", errors); /* not even a socket for this one */
+  CHECK(await(errors) && last_error == XPC_ERROR_CONNECTION_INVALID);
+  xpc_release(refused);
+  CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(await(replied) && answered);
+  xpc_release(request);
+  end_connection(client, errors);
+  end_connection(early, errors);
+  end_connection(listener, ended);
+  dispatch_release(errors);
+  dispatch_release(replied);
+  dispatch_release(left);
+  dispatch_release(ended);
+}
+
 const struct test tests[] = {
   {"endurance: connections to a service leave nothing behind", service_rounds},
   {"endurance: listeners, endpoints and peers leave nothing behind", anonymous_rounds},
   {"endurance: a peer that nobody wants is closed", unwanted_peers},
   {"endurance: a peer that does not read ends its connection, in bounded memory", slow_peer},
   {"endurance: a flood stays with its sender until it is wanted", flooded},
+  {"endurance: a listener out of descriptors goes on when there are some", no_descriptors},
   {"endurance: connections end at any moment, from many threads", storm},
   {NULL, NULL},
 };

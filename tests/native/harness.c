@@ -1,4 +1,4 @@
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include "harness.h"
 
 #include <dirent.h>
@@ -23,14 +23,14 @@ bool check_failed(const char *file, int line, const char *text) {
 pid_t spawn_role(const char *role, const char *const *arguments, int *errors) {
   int ends[2] = {-1, -1};
   if (errors && pipe2(ends, O_CLOEXEC) != 0) abort();
-  char *vector[16] = {(char *)(uintptr_t) "/proc/self/exe", (char *)(uintptr_t) "--role", (char *)(uintptr_t)role};
-  for (size_t i = 0; arguments && arguments[i] && i < 12; i++) vector[3 + i] = (char *)(uintptr_t)arguments[i];
+  const char *vector[16] = {"/proc/self/exe", "--role", role};
+  for (size_t i = 0; arguments && arguments[i] && i < 12; i++) vector[3 + i] = arguments[i];
   fflush(stdout);
   pid_t pid = fork();
   if (pid < 0) abort();
   if (pid == 0) {
     if (errors) dup2(ends[1], STDERR_FILENO);
-    execv("/proc/self/exe", vector);
+    execv(vector[0], (char **)(uintptr_t)vector);
     _exit(127);
   }
   if (errors) {
@@ -61,7 +61,8 @@ pid_t start_server(const char *name) {
 }
 
 bool await(dispatch_semaphore_t semaphore) {
-  return dispatch_semaphore_wait(semaphore, dispatch_time(DISPATCH_TIME_NOW, 20 * (int64_t)NSEC_PER_SEC)) == 0;
+  dispatch_time_t limit = dispatch_time(DISPATCH_TIME_NOW, 20 * (int64_t)NSEC_PER_SEC);
+  return dispatch_semaphore_wait(semaphore, limit) == 0;
 }
 
 xpc_connection_t connect_to(const char *name, dispatch_semaphore_t errors) {

@@ -1,7 +1,7 @@
 /*
  * misuse_test.c: each misuse ends the process with SIGABRT and a line that says which it was.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,14 +169,17 @@ static void all_abort(void) {
     int errors;
     pid_t pid = spawn_role(number, NULL, &errors);
     size_t length = 0;
-    for (ssize_t got; (got = read(errors, text + length, sizeof text - 1 - length)) > 0;) length += (size_t)got;
+    for (ssize_t got; (got = read(errors, text + length, sizeof text - 1 - length)) > 0;) {
+      length += (size_t)got;
+    }
     close(errors);
     text[length] = 0;
     int status = wait_exit(pid);
     bool aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
     bool named = strstr(text, "xpc: API misuse: ") && strstr(text, misuses[i].message);
     /* A sanitizer sees the freed memory first. */
-    bool seen = (ADDRESS_SANITIZED || THREAD_SANITIZED) && (strstr(text, "use-after-free") != NULL) && status != 0;
+    bool sanitized = ADDRESS_SANITIZED || THREAD_SANITIZED;
+    bool seen = sanitized && strstr(text, "use-after-free") != NULL && status != 0;
     if (!CHECK((aborted && named) || seen)) printf("# %s: status %#x: %s\n", misuses[i].name, status, text);
   }
 }

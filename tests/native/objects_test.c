@@ -1,7 +1,7 @@
 /*
  * objects_test.c: every type of object: values, copies, equality, hashes, descriptions, iteration.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * server.c: the service that the tests talk to: {op} says what to do.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +103,8 @@ static void handle(xpc_connection_t peer, xpc_object_t message) {
 }
 
 int run_server(const char *name, int ready) {
-  xpc_connection_t listener = xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER);
+  xpc_connection_t listener =
+    xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER);
   xpc_connection_set_event_handler(listener, ^(xpc_object_t peer) {
     if (xpc_get_type(peer) != XPC_TYPE_CONNECTION) _exit(3);
     xpc_connection_set_event_handler((xpc_connection_t)peer, ^(xpc_object_t event) {

@@ -1,7 +1,7 @@
 /*
  * transfer_test.c: endpoints, shared memory and descriptors on their way between processes.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
  * wire_test.c: what is malformed is refused: no crash, no hang, no leak. Frames are random, mutated and
  * crafted; they go into the decoder and into real sockets of all three kinds.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -293,7 +293,9 @@ static void send_hostile(int fd) {
   }
   int fds[8];
   size_t count = 0;
-  for (; count < capture.holder_count && count < 8; count++) fds[count] = xpc_holder_descriptor(capture.holders[count]);
+  for (; count < capture.holder_count && count < 8; count++) {
+    fds[count] = xpc_holder_descriptor(capture.holders[count]);
+  }
   if (below(4) == 0 && count < 8) fds[count++] = STDOUT_FILENO;
   raw_send(fd, bytes, length, fds, count);
   xpc_capture_clear(&capture);
@@ -302,7 +304,8 @@ static void send_hostile(int fd) {
 
 static void service_address(const char *name, struct sockaddr_un *address) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-  snprintf(address->sun_path, sizeof address->sun_path, "%.60s/xpc-shmem/%.20s.sock", getenv("XDG_RUNTIME_DIR"), name);
+  const char *runtime = getenv("XDG_RUNTIME_DIR");
+  snprintf(address->sun_path, sizeof address->sun_path, "%.60s/xpc-shmem/%.20s.sock", runtime, name);
 }
 
 /* Asks until the service has dealt with all that was sent: its descriptors are as many as before. */
@@ -356,7 +359,9 @@ static void hostile_connects(void) {
     send_hostile(port);
   }
   /* Connections of which the other end is somebody else's, or no socket, or hostile at once. */
-  struct xpc_header header = {.magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_CONNECT};
+  struct xpc_header header = {
+    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_CONNECT,
+  };
   for (int i = 0; i < 500; i++) {
     int pair[2];
     REQUIRE(socketpair(AF_UNIX, (i % 2 ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC, 0, pair) == 0);
@@ -459,6 +464,39 @@ static void hostile_memory(void) {
   wait_exit(server);
 }
 
+/* One socket, two processes: what the second one says must not count as the first one's. */
+static void changed_sender(void) {
+  pid_t server = start_server("sender");
+  struct sockaddr_un address;
+  service_address("sender", &address);
+  int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  REQUIRE(connect(raw, (struct sockaddr *)&address, sizeof address) == 0);
+  struct xpc_header header = {
+    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_MESSAGE, .length = 5,
+    .request = 1,
+  };
+  struct xpc_packet packet;
+  const char *reason;
+  struct pollfd poller = {.fd = raw, .events = POLLIN};
+  CHECK(xpc_packet_send(raw, &header, "\x0e\0\0\0\0", 5, NULL, 0) == 0);
+  CHECK(poll(&poller, 1, 20000) == 1);
+  CHECK(xpc_packet_receive(raw, &packet, &reason) == XPC_RECEIVED && packet.header.kind == XPC_PACKET_HELLO);
+  CHECK(poll(&poller, 1, 20000) == 1);
+  CHECK(xpc_packet_receive(raw, &packet, &reason) == XPC_RECEIVED && packet.header.answers == 1);
+  pid_t child = fork();
+  if (child == 0) {
+    header.request = 2;
+    xpc_packet_send(raw, &header, "\x0e\0\0\0\0", 5, NULL, 0);
+    _exit(0);
+  }
+  wait_exit(child);
+  CHECK(poll(&poller, 1, 20000) == 1);
+  CHECK(xpc_packet_receive(raw, &packet, &reason) == XPC_END);
+  close(raw);
+  kill(server, SIGKILL);
+  wait_exit(server);
+}
+
 const struct test tests[] = {
   {"wire: everything comes back, equal content as equal bytes, and nothing when cut off", round_trips},
   {"wire: random frames are refused", random_frames},
@@ -468,6 +506,7 @@ const struct test tests[] = {
   {"wire: a service survives hostile clients", hostile_clients},
   {"wire: a listener survives hostile connects", hostile_connects},
   {"wire: clients survive hostile services", hostile_services},
+  {"wire: a second process on one connection ends it", changed_sender},
   {"wire: large messages in unsafe memory are refused", hostile_memory},
   {NULL, NULL},
 };

@@ -1,7 +1,7 @@
 /*
  * array.c: arrays, with a setter and a getter for each type.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <math.h>
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  * it must neither bring one (the names would clash) nor depend on one. The layout and the reference count
  * in the flags are the same for all of them, so blocks copied here and there can be mixed.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 

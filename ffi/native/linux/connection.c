@@ -1,7 +1,7 @@
 /*
  * connection.c: making, configuring, starting and ending connections; the calls of the public header.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +16,8 @@ xpc_connection_t xpc_connection_make(enum xpc_role role, const char *name, dispa
   xpc_queue_suspend(connection->queue); /* until it is activated */
   pthread_mutex_init(&connection->lock, NULL);
   connection->job.run = xpc_connection_step;
-  connection->source = (struct xpc_source){.fd = -1, .ready = listener ? xpc_listener_ready : xpc_connection_ready};
+  connection->source.fd = -1;
+  connection->source.ready = listener ? xpc_listener_ready : xpc_connection_ready;
   connection->port = (struct xpc_source){.fd = -1, .ready = xpc_listener_port_ready};
   connection->port_sender = -1;
   connection->service.lock_fd = -1;
@@ -33,7 +34,8 @@ xpc_connection_t xpc_connection_create(const char *name, dispatch_queue_t target
   return listener;
 }
 
-xpc_connection_t xpc_connection_create_mach_service(const char *name, dispatch_queue_t targetq, uint64_t flags) {
+xpc_connection_t xpc_connection_create_mach_service(const char *name, dispatch_queue_t targetq,
+                                                    uint64_t flags) {
   if (!name) xpc_misuse("xpc_connection_create_mach_service: the name is NULL");
   bool listener = flags & XPC_CONNECTION_MACH_SERVICE_LISTENER;
   return xpc_connection_make(listener ? XPC_ROLE_SERVICE_LISTENER : XPC_ROLE_SERVICE_CLIENT, name, targetq);

@@ -3,7 +3,7 @@
  *
  * What was received and not yet handled is counted; above a limit the I/O thread stops reading.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 
 #include "internal.h"
@@ -35,7 +35,8 @@ static void push_counted(struct delivery *delivery, size_t size) {
   pthread_mutex_lock(&connection->lock);
   connection->undelivered++;
   connection->undelivered_bytes += size;
-  if (connection->undelivered >= XPC_UNDELIVERED_COUNT || connection->undelivered_bytes >= XPC_UNDELIVERED_BYTES) {
+  if (connection->undelivered >= XPC_UNDELIVERED_COUNT ||
+      connection->undelivered_bytes >= XPC_UNDELIVERED_BYTES) {
     connection->throttled = true;
   }
   pthread_mutex_unlock(&connection->lock);
@@ -89,9 +90,13 @@ static void run_event(struct xpc_work *work) {
   connection->handling = true;
   pthread_mutex_unlock(&connection->lock);
 
-  if (handler) ((xpc_handler_t)handler)(delivery->object);
-  else if (!over && delivery->event == EVENT_MESSAGE) xpc_misuse("a message on a connection without a handler");
-  else if (!over && delivery->event == EVENT_PEER) xpc_misuse("a peer of a listener without a handler");
+  if (handler) {
+    ((xpc_handler_t)handler)(delivery->object);
+  } else if (!over && delivery->event == EVENT_MESSAGE) {
+    xpc_misuse("a message on a connection without a handler");
+  } else if (!over && delivery->event == EVENT_PEER) {
+    xpc_misuse("a peer of a listener without a handler");
+  }
 
   pthread_mutex_lock(&connection->lock);
   connection->handling = false;
@@ -156,7 +161,8 @@ static void run_reply(struct xpc_work *work) {
   finish(delivery);
 }
 
-void xpc_deliver_reply(xpc_connection_t connection, struct xpc_pending *pending, xpc_object_t reply, size_t size) {
+void xpc_deliver_reply(xpc_connection_t connection, struct xpc_pending *pending, xpc_object_t reply,
+                       size_t size) {
   if (pending->waiter) {
     pthread_mutex_lock(&connection->lock);
     bool handling = connection->handling;

@@ -1,7 +1,7 @@
 /*
  * describe.c: objects as text, for people who debug.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,7 +72,9 @@ static void describe_uuid(struct text *text, const uint8_t *bytes) {
 }
 
 static void describe_connection(struct text *text, xpc_connection_t connection) {
-  static const char *const roles[] = {"client", "client of an endpoint", "listener", "anonymous listener", "peer"};
+  static const char *const roles[] = {
+    "client", "client of an endpoint", "listener", "anonymous listener", "peer",
+  };
   pthread_mutex_lock(&connection->lock);
   add(text, "name = %s, role = %s, pid = %d, %s", connection->name ? connection->name : "(anonymous)",
       roles[connection->role], (int)connection->pid,
@@ -92,7 +94,7 @@ static void describe(struct text *text, xpc_object_t object, unsigned depth) {
   add(text, "<%s: %p> { ", header->type->name, object);
   switch (header->type->kind) {
     case XPC_KIND_NULL: add(text, "null"); break;
-    case XPC_KIND_BOOL: add(text, "value = %s", ((struct _xpc_bool_s *)object)->value ? "true" : "false"); break;
+    case XPC_KIND_BOOL: add(text, "value = %s", object == XPC_BOOL_TRUE ? "true" : "false"); break;
     case XPC_KIND_INT64:
     case XPC_KIND_DATE: add(text, "value = %" PRId64, number->value.i); break;
     case XPC_KIND_UINT64: add(text, "value = %" PRIu64, number->value.u); break;

@@ -1,7 +1,7 @@
 /*
  * descriptor.c: descriptors as objects, and what two descriptors have in common.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>

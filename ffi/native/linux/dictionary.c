@@ -4,7 +4,7 @@
  * Entries stay in the byte order of their keys: lookups are binary searches, and equal content makes equal
  * messages.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

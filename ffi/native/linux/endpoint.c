@@ -1,7 +1,7 @@
 /*
  * endpoint.c: endpoints: descriptors of the sending half of a listener's port.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /*
  * errors.c: the errors, constants that read like dictionaries.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include "internal.h"
 
 #define DESCRIPTION_KEY "XPCErrorDescription"

@@ -4,7 +4,7 @@
  * Whoever owns a source frees it on this thread's watch only: sources leave epoll in jobs, which run before
  * epoll is asked, or in their own `ready`, so that no answer of epoll names a freed one.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -68,7 +68,8 @@ static void *loop(void *unused) {
         continue;
       }
       uint64_t rings;
-      if (read(io.bell, &rings, sizeof rings) < 0 && errno != EAGAIN) xpc_misuse("the I/O thread lost its bell");
+      ssize_t got = read(io.bell, &rings, sizeof rings);
+      if (got < 0 && errno != EAGAIN) xpc_misuse("the I/O thread lost its bell");
     }
   }
   return NULL;

@@ -1,7 +1,7 @@
 /*
  * lifecycle.c: what the I/O thread does for a connection: resolving, interrupting, ending.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

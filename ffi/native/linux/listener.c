@@ -1,7 +1,7 @@
 /*
  * listener.c: accepting peers, from a service's socket and from a port.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -99,7 +99,8 @@ static int take_connection(struct xpc_packet *packet, struct ucred *credentials)
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) return -1;
   if (!packet->credited || !credentials_of(fd, credentials)) return -1;
   /* Somebody else's socket, passed on, would make the messages of one look like those of the other. */
-  if (credentials->pid != packet->pid || credentials->uid != packet->uid || credentials->gid != packet->gid) return -1;
+  if (credentials->pid != packet->pid || credentials->uid != packet->uid) return -1;
+  if (credentials->gid != packet->gid) return -1;
   packet->fd_count = 0;
   return fd;
 }

@@ -1,7 +1,7 @@
 /*
  * misuse.c: ending the process with a line that says why, and memory that is always there.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * object.c: types, reference counts, copies, equality.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +37,9 @@ void *xpc_object_allocate(xpc_type_t type, size_t size) {
 static struct xpc_object *checked(xpc_object_t object, const char *function) {
   struct xpc_object *header = object;
   if (!header) xpc_misuse("%s: NULL is no object", function);
-  if (header->magic != XPC_MAGIC) xpc_misuse("%s: over-release: no object (any more) at %p", function, object);
+  if (header->magic != XPC_MAGIC) {
+    xpc_misuse("%s: over-release: no object (any more) at %p", function, object);
+  }
   return header;
 }
 
@@ -186,7 +188,10 @@ size_t xpc_hash(xpc_object_t object) {
     case XPC_KIND_UINT64:
     case XPC_KIND_DATE: return mix(hash, &((struct xpc_number *)object)->value, 8);
     case XPC_KIND_DATA:
-    case XPC_KIND_STRING: return mix(hash, ((struct xpc_bytes *)object)->bytes, ((struct xpc_bytes *)object)->length);
+    case XPC_KIND_STRING: {
+      struct xpc_bytes *data = object;
+      return mix(hash, data->bytes, data->length);
+    }
     case XPC_KIND_UUID: return mix(hash, ((struct xpc_uuid *)object)->bytes, 16);
     case XPC_KIND_FD: return hash ^ xpc_file_hash(((struct xpc_fd *)object)->fd);
     case XPC_KIND_ENDPOINT: return hash ^ xpc_file_hash(((struct _xpc_endpoint_s *)object)->fd);

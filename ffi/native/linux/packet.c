@@ -1,7 +1,7 @@
 /*
  * packet.c: packets on sockets: a header, bytes, descriptors and the sender's credentials.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

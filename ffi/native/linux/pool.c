@@ -4,7 +4,7 @@
  * A thread is added when there is more work than idle threads, up to a limit, so that handlers that block
  * each other's progress still run; a thread that idles for some seconds leaves.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <signal.h>
 #include <time.h>

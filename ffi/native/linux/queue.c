@@ -4,7 +4,7 @@
  * A serial queue with work puts itself, as one piece of work, on its target; there it runs some of what it
  * has and goes to the end of the line again.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <time.h>
 
@@ -272,7 +272,9 @@ dispatch_semaphore_t dispatch_semaphore_create(intptr_t value) {
 }
 
 intptr_t dispatch_semaphore_wait(dispatch_semaphore_t dsema, dispatch_time_t timeout) {
-  struct timespec deadline = {.tv_sec = (time_t)(timeout / NSEC_PER_SEC), .tv_nsec = (long)(timeout % NSEC_PER_SEC)};
+  struct timespec deadline = {
+    .tv_sec = (time_t)(timeout / NSEC_PER_SEC), .tv_nsec = (long)(timeout % NSEC_PER_SEC),
+  };
   intptr_t result = 0;
   dispatch_retain(dsema); /* the one who signals may release it at once */
   pthread_mutex_lock(&dsema->lock);

@@ -1,7 +1,7 @@
 /*
  * receive.c: packets on their way in. Whoever sends what this protocol does not know loses the connection.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +23,8 @@ static bool check_sender(xpc_connection_t connection, const struct xpc_packet *p
     connection->uid = packet->uid;
     connection->gid = packet->gid;
   }
-  bool same = connection->pid == packet->pid && connection->uid == packet->uid && connection->gid == packet->gid;
+  bool same = connection->pid == packet->pid && connection->uid == packet->uid &&
+              connection->gid == packet->gid;
   pthread_mutex_unlock(&connection->lock);
   if (!same) *reason = "the sender's credentials changed";
   return same;
@@ -31,7 +32,8 @@ static bool check_sender(xpc_connection_t connection, const struct xpc_packet *p
 
 /* Only this thread touches `carried` while the connection is online; ending happens on it as well. */
 static bool take_carrier(xpc_connection_t connection, struct xpc_packet *packet, const char **reason) {
-  if (packet->fd_count == 0 || packet->body_length || connection->carried_count + packet->fd_count > XPC_FD_LIMIT) {
+  if (packet->fd_count == 0 || packet->body_length ||
+      connection->carried_count + packet->fd_count > XPC_FD_LIMIT) {
     *reason = "descriptors were sent ahead of no message, or too many";
     return false;
   }

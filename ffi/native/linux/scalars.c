@@ -1,7 +1,7 @@
 /*
  * scalars.c: null, booleans, numbers, dates, UUIDs, data and strings.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,7 +25,9 @@ bool xpc_bool_get_value(xpc_object_t xbool) {
   return xpc_get_type(xbool) == XPC_TYPE_BOOL && ((struct _xpc_bool_s *)xbool)->value;
 }
 
-static struct xpc_number *number(xpc_type_t type) { return xpc_object_allocate(type, sizeof(struct xpc_number)); }
+static struct xpc_number *number(xpc_type_t type) {
+  return xpc_object_allocate(type, sizeof(struct xpc_number));
+}
 
 xpc_object_t xpc_int64_create(int64_t value) {
   struct xpc_number *object = number(XPC_TYPE_INT64);

@@ -2,7 +2,7 @@
  * send.c: messages on their way out. They are captured at the call, wait in a list, and leave in order:
  * at once where the socket has room, else when the I/O thread finds that it has.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * Whoever holds the lock owns the name; the socket's file says only where. The lock file is never removed:
  * two processes could then hold locks on two files of one name.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -151,7 +151,8 @@ static bool is_listening_seqpacket(int fd) {
 
 /* The number of the descriptor that the system opened for the name, or -1. */
 static int activated_fd(const char *name) {
-  const char *pid = getenv("LISTEN_PID"), *count_text = getenv("LISTEN_FDS"), *names = getenv("LISTEN_FDNAMES");
+  const char *pid = getenv("LISTEN_PID"), *count_text = getenv("LISTEN_FDS");
+  const char *names = getenv("LISTEN_FDNAMES");
   if (!pid || !count_text || strtol(pid, NULL, 10) != (long)getpid()) return -1;
   long count = strtol(count_text, NULL, 10);
   if (count <= 0 || count > 1024) return -1;

@@ -1,7 +1,7 @@
 /*
  * shmem.c: shared memory: sealed memfds, and which of them lies behind an address.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -111,7 +111,8 @@ xpc_object_t xpc_shmem_create(void *region, size_t length) {
   }
   pthread_mutex_unlock(&allocations_lock);
   if (!memory) {
-    xpc_misuse("xpc_shmem_create: %zu bytes at %p are not memory of xpc_linux_shmem_allocate", length, region);
+    xpc_misuse("xpc_shmem_create: %zu bytes at %p are not memory of xpc_linux_shmem_allocate", length,
+               region);
   }
   return box(memory, length);
 }

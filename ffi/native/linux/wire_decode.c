@@ -4,7 +4,7 @@
  * Every length is checked against what is left before anything is allocated for it; what was built when a
  * check fails is released.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

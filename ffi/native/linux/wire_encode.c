@@ -14,7 +14,7 @@
  *   array              count (4), the values
  *   dictionary         count (4), then key (as a string) and value each, keys ascending without repeats
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +76,8 @@ static void put_string(struct encoder *encoder, const char *string, size_t lengt
 static void encode(struct encoder *encoder, xpc_object_t object, unsigned depth) {
   enum xpc_kind kind = xpc_kind_of(object);
   if (kind == XPC_KIND_CONNECTION || kind == XPC_KIND_ERROR) {
-    xpc_misuse("xpc_connection_send_message: wrong object type: a %s cannot be sent", xpc_get_type(object)->name);
+    xpc_misuse("xpc_connection_send_message: wrong object type: a %s cannot be sent",
+               xpc_get_type(object)->name);
   }
   if (encoder->problem) return;
   if (depth > XPC_DEPTH_LIMIT) {
@@ -118,7 +119,9 @@ static void encode(struct encoder *encoder, xpc_object_t object, unsigned depth)
     case XPC_KIND_ARRAY: {
       struct xpc_array *array = object;
       put_length(encoder, array->count);
-      for (size_t i = 0; i < array->count && !encoder->problem; i++) encode(encoder, array->values[i], depth + 1);
+      for (size_t i = 0; i < array->count && !encoder->problem; i++) {
+        encode(encoder, array->values[i], depth + 1);
+      }
       break;
     }
     case XPC_KIND_DICTIONARY: {

@@ -2,10 +2,15 @@ import { Int64, type XpcRecord } from "../src/xpc/mod.ts";
 import type { Endpoint } from "../src/xpc/endpoint.ts";
 import { LIMITS, Refusal } from "./protocol.ts";
 
+/** How many generations of names that nobody serves are remembered; beyond it the clock has to do. */
+const REMEMBERED = 65_536;
+
 /** A lookup that waits. */
-interface Waiting<Peer> {
+export interface Waiting<Peer> {
+  readonly name: string;
   readonly peer: Peer;
-  readonly id: number;
+  /** The peer's own number for it, or 0. */
+  readonly id: bigint;
   readonly after: number;
   readonly answer: (reply: XpcRecord) => void;
 }
@@ -78,39 +83,51 @@ export class Registry<Peer> {
     const before = this.#services.get(name);
     const owned = this.#owned.get(peer) ?? 0;
     if (before?.peer !== peer && owned >= LIMITS.registrations) throw new Refusal("limit");
-    const generation = Math.max((this.#generations.get(name) ?? 0) + 1, after + 1, Date.now() * 1000);
+    const now = Date.now() * 1000;
+    const generation = Math.max((this.#generations.get(name) ?? 0) + 1, after + 1, now);
+    if (generation > Number.MAX_SAFE_INTEGER) throw new Refusal("limit");
     const registration = { name, generation, endpoint, peer, pid, since: new Date() };
-    if (before !== undefined) {
-      this.#remove(before);
-      if (before.peer !== peer) this.#events.replaced(before, registration);
-    }
-    this.#services.set(name, registration);
     this.#generations.set(name, generation);
+    if (before !== undefined) this.#take(before);
+    this.#services.set(name, registration);
     this.#owned.set(peer, (this.#owned.get(peer) ?? 0) + 1);
+    if (before !== undefined) {
+      if (before.peer !== peer) this.#events.replaced(before, registration);
+      this.#events.unregistered(before);
+    }
     this.#events.registered(registration);
     for (const lookup of this.#waiting.get(name) ?? []) {
       if (generation <= lookup.after) continue;
-      this.#forget(name, lookup);
+      this.#forget(lookup);
       lookup.answer({ ok: true, ...found(registration) });
     }
+    this.#prune(now);
     return registration;
   }
 
+  /** Whether a lookup of this peer waits by this number. */
+  waitsBy(peer: Peer, id: bigint): boolean {
+    if (id === 0n) return false;
+    for (const lookup of this.#waitingOf.get(peer) ?? []) if (lookup.id === id) return true;
+    return false;
+  }
+
   /** Answers when the name has a generation above `after`. */
-  wait(name: string, lookup: Waiting<Peer>): void {
-    const mine = this.#waitingOf.get(lookup.peer) ?? new Set();
-    if (lookup.id !== 0 && [...mine].some(({ id }) => id === lookup.id)) throw new Refusal("bad_request", {}, "id");
+  wait(lookup: Waiting<Peer>): void {
+    const { name, peer } = lookup;
+    const mine = this.#waitingOf.get(peer) ?? new Set();
     if (mine.size >= LIMITS.waiting) throw new Refusal("limit");
-    this.#waitingOf.set(lookup.peer, mine.add(lookup));
+    this.#waitingOf.set(peer, mine.add(lookup));
     const lookups = this.#waiting.get(name) ?? new Set();
     this.#waiting.set(name, lookups.add(lookup));
   }
 
   /** Takes the lookup of this number out of those that wait. */
-  cancel(peer: Peer, id: number): Waiting<Peer> | undefined {
+  cancel(peer: Peer, id: bigint): Waiting<Peer> | undefined {
+    if (id === 0n) return undefined;
     for (const lookup of this.#waitingOf.get(peer) ?? []) {
       if (lookup.id !== id) continue;
-      this.#forgetEverywhere(lookup);
+      this.#forget(lookup);
       return lookup;
     }
     return undefined;
@@ -121,11 +138,11 @@ export class Registry<Peer> {
     this.#remove(registration);
   }
 
-  /** Removes all that a peer had. */
+  /** Removes all that a peer had, by the bytes of the names. */
   leave(peer: Peer): void {
-    for (const lookup of this.#waitingOf.get(peer) ?? []) this.#forgetEverywhere(lookup);
+    for (const lookup of this.#waitingOf.get(peer) ?? []) this.#forget(lookup);
     if (!this.#owned.has(peer)) return;
-    for (const registration of [...this.#services.values()]) {
+    for (const registration of this.list()) {
       if (registration.peer === peer) this.#remove(registration);
     }
   }
@@ -147,21 +164,31 @@ export class Registry<Peer> {
   }
 
   #remove(registration: Registration<Peer>): void {
+    this.#take(registration);
+    this.#events.unregistered(registration);
+  }
+
+  #take(registration: Registration<Peer>): void {
     this.#services.delete(registration.name);
     const owned = (this.#owned.get(registration.peer) ?? 1) - 1;
     if (owned === 0) this.#owned.delete(registration.peer);
     else this.#owned.set(registration.peer, owned);
     registration.endpoint[Symbol.dispose]();
-    this.#events.unregistered(registration);
   }
 
-  #forgetEverywhere(lookup: Waiting<Peer>): void {
-    for (const [name, lookups] of this.#waiting) {
-      if (lookups.has(lookup)) return this.#forget(name, lookup);
+  /** Forgets names that nobody serves, when there are too many, whose generations the clock has passed. */
+  #prune(now: number): void {
+    if (this.#generations.size <= REMEMBERED) return;
+    for (const [name, generation] of this.#generations) {
+      if (generation < now && !this.#services.has(name)) this.#generations.delete(name);
     }
+    if (this.#generations.size <= REMEMBERED) return;
+    // Nobody asks for this many generations from the future in good faith.
+    for (const name of this.#generations.keys()) if (!this.#services.has(name)) this.#generations.delete(name);
   }
 
-  #forget(name: string, lookup: Waiting<Peer>): void {
+  #forget(lookup: Waiting<Peer>): void {
+    const { name } = lookup;
     const lookups = this.#waiting.get(name);
     lookups?.delete(lookup);
     if (lookups?.size === 0) this.#waiting.delete(name);

@@ -26,6 +26,8 @@ export interface BrokerOptions {
   requirement?: string | undefined;
 }
 
+const VERSION = BigInt(PROTOCOL_VERSION);
+
 /** How long a broker that ends waits for peers that do not read what it sent. */
 const FLUSH_MILLISECONDS = 1000;
 
@@ -58,6 +60,7 @@ export class Broker implements AsyncDisposable {
   readonly #peers = new Set<Peer>();
   readonly #since = performance.now();
   readonly #transaction: { begin(): void; end(): void };
+  #holdsTransaction = false;
   #terminating: Promise<void> | undefined;
 
   private constructor(service: string, listener: Listener, transaction: { begin(): void; end(): void }) {
@@ -66,11 +69,11 @@ export class Broker implements AsyncDisposable {
     this.#transaction = transaction;
     this.#registry = new Registry<Peer>({
       registered: (registration) => {
-        if (this.#registry.size === 1) this.#transaction.begin();
+        this.#holdTransaction();
         this.#announce("registered", registration);
       },
       unregistered: (registration) => {
-        if (this.#registry.size === 0) this.#transaction.end();
+        this.#holdTransaction();
         this.#announce("unregistered", registration);
       },
       replaced: (registration, by) => {
@@ -83,10 +86,9 @@ export class Broker implements AsyncDisposable {
         });
       },
     });
-    // While a service is registered launchd must not stop us: the registry is in memory only.
     void listener.closed.then(() => {
-      if (this.#registry.size > 0) this.#transaction.end();
       this.#registry.clear();
+      this.#holdTransaction();
     });
   }
 
@@ -99,11 +101,11 @@ export class Broker implements AsyncDisposable {
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
     const { service = DEFAULT_SERVICE, requirement } = options;
-    const { xpc } = await load();
+    const { xpc, shim } = await load();
     // Who connects before this returned waits for the next task: nothing runs in between.
     let broker: Broker | undefined;
     const listener = await Listener.service(service, (connection, peer) => {
-      if (broker === undefined || peer.euid !== Deno.uid()) return undefined;
+      if (broker === undefined || peer.euid !== shim.shim_euid()) return undefined;
       return broker.#accept(connection, peer.pid);
     }, { requirement, terminating: () => void broker?.close() });
     broker = new Broker(service, listener, {
@@ -116,6 +118,11 @@ export class Broker implements AsyncDisposable {
   /** Resolves when it listens no longer: another process has the name, or it was closed. */
   get closed(): Promise<ConnectionError> {
     return this.#listener.closed;
+  }
+
+  /** Whether it is about to end, or has ended, because it was told to. */
+  get terminating(): boolean {
+    return this.#terminating !== undefined;
   }
 
   /** Tells all peers, answers what waits, and ends. Idempotent. */
@@ -143,6 +150,15 @@ export class Broker implements AsyncDisposable {
     await this.#listener.close();
   }
 
+  /** While a service is registered launchd must not stop us: the registry is in memory only. */
+  #holdTransaction(): void {
+    const needed = this.#registry.size > 0;
+    if (needed === this.#holdsTransaction) return;
+    this.#holdsTransaction = needed;
+    if (needed) this.#transaction.begin();
+    else this.#transaction.end();
+  }
+
   #accept(connection: Connection, pid: number): ConnectionHandlers | undefined {
     if (this.#peers.size >= LIMITS.peers) return undefined;
     const peer: Peer = { connection, pid, helloed: false, watching: false };
@@ -165,8 +181,8 @@ export class Broker implements AsyncDisposable {
       if (Object.keys(message.values).length > LIMITS.keys) throw new Refusal("limit");
       const fields = new Fields(message.values);
       const op = fields.text("op");
-      if (!Object.hasOwn(this.#operations, op)) throw new Refusal("unknown_op");
       if (!peer.helloed && op !== "hello") throw new Refusal("hello_first");
+      if (!Object.hasOwn(this.#operations, op)) throw new Refusal("unknown_op");
       const reply = this.#operations[op]!(peer, fields, message);
       waits = reply === undefined;
       if (reply !== undefined) message.reply({ ok: true, ...reply });
@@ -186,7 +202,7 @@ export class Broker implements AsyncDisposable {
       const max = fields.integer("max");
       if (min > max) throw new Refusal("bad_request", {}, "min");
       fields.optionalText("name");
-      if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) throw new Refusal("unsupported_version");
+      if (min > VERSION || max < VERSION) throw new Refusal("unsupported_version");
       peer.helloed = true;
       return this.#identity();
     },
@@ -197,7 +213,7 @@ export class Broker implements AsyncDisposable {
       if (!(endpoint instanceof Endpoint)) throw new Refusal("bad_request", {}, "endpoint");
       const policy = fields.text("policy");
       if (!["reject", "replace", "join"].includes(policy)) throw new Refusal("bad_request", {}, "policy");
-      const after = fields.integer("after", 0);
+      const after = fields.generation("after", 0);
       const holder = this.#registry.get(name);
       if (holder !== undefined && holder.peer !== peer && policy !== "replace") {
         if (policy === "join") return { registered: false, ...found(holder) };
@@ -212,13 +228,14 @@ export class Broker implements AsyncDisposable {
 
     lookup: (peer, fields, message) => {
       const name = fields.name("name");
-      const after = fields.integer("after", 0);
+      const after = fields.generation("after", 0);
       const wait = fields.flag("wait", false);
-      const id = fields.integer("id", 0);
+      const id = fields.integer("id", 0n);
+      if (wait && this.#registry.waitsBy(peer, id)) throw new Refusal("bad_request", {}, "id");
       const holder = this.#registry.get(name);
       if (holder !== undefined && holder.generation > after) return found(holder);
       if (!wait) throw new Refusal("not_found");
-      this.#registry.wait(name, { peer, id, after, answer: (reply) => message.reply(reply) });
+      this.#registry.wait({ name, peer, id, after, answer: (reply) => message.reply(reply) });
       return undefined;
     },
 
@@ -231,7 +248,7 @@ export class Broker implements AsyncDisposable {
 
     unregister: (peer, fields) => {
       const name = fields.name("name");
-      const generation = fields.integer("generation");
+      const generation = fields.generation("generation");
       const holder = this.#registry.get(name);
       if (holder === undefined) throw new Refusal("not_registered");
       if (holder.peer !== peer || holder.generation !== generation) throw new Refusal("not_owner");
@@ -263,7 +280,7 @@ export class Broker implements AsyncDisposable {
 
   #identity(): XpcRecord {
     return {
-      version: BigInt(PROTOCOL_VERSION),
+      version: VERSION,
       broker: "embedded",
       release: RELEASE,
       pid: new Int64(BigInt(Deno.pid)),

@@ -82,13 +82,19 @@ export class Fields {
     return name;
   }
 
-  /** An integer from 0 to 2^53 - 1, or the default where there is none. */
-  integer(key: string, otherwise?: number): number {
+  /** An integer from 0 to 2^64 - 1 of either type, or the default where there is none. */
+  integer(key: string, otherwise?: bigint): bigint {
     const value: XpcValue | undefined = this.#record[key];
     if (value === undefined && otherwise !== undefined) return otherwise;
-    if (typeof value !== "bigint" || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) {
-      throw new Refusal("bad_request", {}, key);
-    }
+    if (typeof value !== "bigint" || value < 0n) throw new Refusal("bad_request", {}, key);
+    return value;
+  }
+
+  /** A generation, or the default where there is none. */
+  generation(key: string, otherwise?: number): number {
+    if (this.#record[key] === undefined && otherwise !== undefined) return otherwise;
+    const value = this.integer(key);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new Refusal("bad_request", {}, key);
     return Number(value);
   }
 

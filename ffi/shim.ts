@@ -26,6 +26,7 @@ export const shim = {
   shim_link_listen_anonymous: { parameters: [queue], result: link },
   shim_link_id: { parameters: [link], result: "u32" },
   shim_link_connection: { parameters: [link], result: object },
+  shim_euid: { parameters: [], result: "u32" },
   shim_link_require: { parameters: [link, buffer], result: "i32" },
   shim_link_activate: { parameters: [link], result: "void" },
   shim_link_send: { parameters: [link, object], result: "void" },

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <dispatch/dispatch.h>
 #include <xpc/xpc.h>
@@ -197,6 +198,8 @@ shim_link *shim_link_listen_anonymous(shim_queue *queue) {
 uint32_t shim_link_id(const shim_link *link) { return link->id; }
 
 void *shim_link_connection(const shim_link *link) { return link->connection; }
+
+uint32_t shim_euid(void) { return (uint32_t)geteuid(); }
 
 int shim_link_require(shim_link *link, const char *requirement) {
 #if defined(__APPLE__)

@@ -109,6 +109,9 @@ SHIM_EXPORT uint32_t shim_link_id(const shim_link *link);
 /* The xpc_connection_t (borrowed): valid until shim_link_release. */
 SHIM_EXPORT void *shim_link_connection(const shim_link *link);
 
+/* Our own effective user id, to compare a peer's with. */
+SHIM_EXPORT uint32_t shim_euid(void);
+
 /* Sets a code-signing requirement (macOS 12 or later; -ENOTSUP elsewhere). Before activation, once. */
 SHIM_EXPORT int shim_link_require(shim_link *link, const char *requirement);
 

@@ -1,3 +1,4 @@
+import { load } from "../../ffi/load.ts";
 import { Broker } from "../../agent/broker.ts";
 import { PROTOCOL_VERSION } from "../../agent/protocol.ts";
 import { DEFAULT_SERVICE } from "../../agent/release.ts";
@@ -151,7 +152,7 @@ export class BrokerClient {
           signal: this.#closed.signal,
         });
         if (reply["ok"] === true) {
-          if (connection.peer.euid !== Deno.uid()) {
+          if (connection.peer.euid !== (await load()).shim.shim_euid()) {
             throw new BrokerUnavailableError(this.#service, `user ${connection.peer.euid} runs it`);
           }
           this.#wasConnected = true;

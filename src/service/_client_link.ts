@@ -116,7 +116,7 @@ export class ClientLink implements Bell {
     try {
       this.#check(reply);
       // The broker's word on who serves does not count here: the kernel's does.
-      if (this.#connection.peer.euid !== Deno.uid()) {
+      if (this.#connection.peer.euid !== this.#queue.library.shim.shim_euid()) {
         throw new IncompatibleError(`Cannot connect: user ${this.#connection.peer.euid} runs the server`);
       }
       const owner = integerOf(reply["owner"], 0x3fff_ffff);

@@ -183,7 +183,7 @@ export class Host implements Bell {
   }
 
   #accept(connection: Connection, credentials: PeerCredentials): ConnectionHandlers | undefined {
-    if (credentials.euid !== Deno.uid()) return undefined;
+    if (credentials.euid !== this.#queue.library.shim.shim_euid()) return undefined;
     const peer: Peer = { connection, link: undefined };
     return {
       message: (message) => this.#receive(peer, message),

@@ -1,0 +1,152 @@
+import { RELEASE } from "../../agent/release.ts";
+import type { WritableRegion } from "../service/region.ts";
+import { serve } from "../service/server.ts";
+import type { TrespassReport } from "./_child.ts";
+import { BYTES, FILLING, MILLISECONDS, REGIONS, STOP } from "./_exchange_words.ts";
+import { fail, type Finding, messageOf, ok, warn } from "./_finding.ts";
+
+/** How many questions the other process is asked. */
+const ROUNDS = 50;
+
+/** Serves a small region and one that clients only read, and has other processes use them. */
+export async function examineExchange(service: string): Promise<Finding[]> {
+  if (Deno.build.standalone) {
+    return [warn("exchange", "not tried: this is a compiled program", "Run the doctor with deno itself")];
+  }
+  const name = `io.jsr.xpc.shmem.doctor-${crypto.randomUUID()}`;
+  const signal = AbortSignal.timeout(MILLISECONDS);
+  try {
+    await using server = await serve(name, {
+      broker: { service },
+      signal,
+      regions: {
+        [REGIONS.shared]: { byteLength: BYTES },
+        [REGIONS.sealed]: { byteLength: BYTES, clients: "read" },
+      },
+    });
+    const sealed = server.region(REGIONS.sealed);
+    sealed.view(Uint8Array).fill(FILLING);
+    return [
+      await exchange(server.region(REGIONS.shared), child("echo", name, service), signal),
+      await trespass(sealed, child("trespass", name, service)),
+    ];
+  } catch (error) {
+    return [fail("exchange", messageOf(error), "See what is said of the broker above")];
+  }
+}
+
+/** Another process of the doctor. */
+function child(...args: readonly string[]): Deno.ChildProcess {
+  // In a registry only the exports of a package have a name.
+  const isFile = import.meta.url.startsWith("file:");
+  const entry = isFile ? new URL("./main.ts", import.meta.url).href : `jsr:@xpc/shmem@${RELEASE}/doctor`;
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--no-config", "--no-lock", "--quiet", entry, "--child", ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function exchange(
+  region: WritableRegion,
+  other: Deno.ChildProcess,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const check = "exchange";
+  const output = other.output();
+  const ended = new AbortController();
+  void output.then(() => ended.abort(new Error("the other process ended")));
+  try {
+    const times = await ask(region, AbortSignal.any([signal, ended.signal]));
+    const median = times.sort((a, b) => a - b)[times.length >> 1] ?? 0;
+    const found = `${times.length} round trips with another process, ${
+      (median * 1000).toFixed(0)
+    } µs each (median)`;
+    return ok(check, found);
+  } catch (error) {
+    const { code, stderr } = await stop(other, output);
+    const said = new TextDecoder().decode(stderr).trim().split("\n")[0] ?? "";
+    const found = `${messageOf(error)} (exit status ${code}${said === "" ? "" : `: ${said}`})`;
+    return fail(
+      check,
+      found,
+      "Look for what keeps processes of one user apart: a sandbox, a container, a firewall",
+    );
+  } finally {
+    region.view(Uint32Array)[0] = STOP;
+    region.commit();
+    await stop(other, output);
+  }
+}
+
+/** Gives the time of each round trip, in milliseconds. */
+async function ask(region: WritableRegion, signal: AbortSignal): Promise<number[]> {
+  const words = region.view(Uint32Array);
+  const times: number[] = [];
+  let asked = performance.now();
+  words[0] = 1;
+  region.commit();
+  for await (const _ of region.changes({ signal })) {
+    const [question = 0, answer = 0] = words;
+    if (answer !== ~question >>> 0) continue;
+    times.push(performance.now() - asked);
+    if (times.length === ROUNDS) break;
+    asked = performance.now();
+    words[0] = question + 1;
+    region.commit();
+  }
+  return times.slice(1); // the first one waited for the process to start
+}
+
+/** The output of a process, which is given some time to end by itself. */
+async function stop(
+  other: Deno.ChildProcess,
+  output: Promise<Deno.CommandOutput>,
+): Promise<Deno.CommandOutput> {
+  const timer = setTimeout(() => other.kill("SIGKILL"), 2000);
+  try {
+    return await output;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function trespass(region: WritableRegion, other: Deno.ChildProcess): Promise<Finding> {
+  const { signal, code, stdout, stderr } = await other.output();
+  const bytes = region.view(Uint8Array);
+  return judge(new TextDecoder().decode(stdout), {
+    isIntact: bytes.every((byte) => byte === FILLING),
+    signal,
+    end: signal ?? `exit status ${code}: ${new TextDecoder().decode(stderr).trim().split("\n")[0]}`,
+  });
+}
+
+/** Says what the end of a process that wrote where it may not means. */
+export function judge(
+  stdout: string,
+  { isIntact, signal, end }: { isIntact: boolean; signal: Deno.Signal | null; end: string },
+): Finding {
+  const check = "read-only";
+  const report = "Do not share with an app that you do not trust, and report this with the output of --json";
+  if (!isIntact) return fail(check, "another process changed memory that it may only read", report);
+  let said: TrespassReport;
+  try {
+    said = JSON.parse(stdout) as TrespassReport;
+  } catch {
+    return fail(
+      check,
+      `the other process did not get to its write: ${end}`,
+      "See what is said of the exchange above",
+    );
+  }
+  if (!said.read) return fail(check, "another process did not see what is in the memory", report);
+  if (!said.refused) return fail(check, "the memory was given out for writing", report);
+  if (said.unprotected) {
+    return fail(check, "the kernel let another process make its mapping writable", report);
+  }
+  if (signal !== "SIGSEGV" && signal !== "SIGBUS") {
+    return fail(check, `a process that wrote was not stopped: ${end}`, report);
+  }
+  return ok(check, `a process that wrote got ${signal}, the memory is unharmed, the kernel refuses mprotect`);
+}

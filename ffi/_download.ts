@@ -1,10 +1,10 @@
 /**
- * Fetches the native library where there is no checkout to build it in: the package serves its own libraries, plug
- * downloads them, and nothing is opened that is not in the table of checksums.
+ * Fetches the native library where there is no checkout to build it in: the package serves its own
+ * libraries, plug downloads them, and nothing is opened that is not in the table of checksums.
  *
- * plug writes in place, and to a path that it chooses by the URL. Two apps that start at once would write over what
- * the other has just mapped. So each download has a folder of its own, and what has proved right is renamed to its
- * place, which is named by its content.
+ * plug writes in place, and to a path that it chooses by the URL. Two apps that start at once would write
+ * over what the other has just mapped. So each download has a folder of its own, and what has proved right
+ * is renamed to its place, which is named by its content.
  *
  * @module
  */
@@ -35,8 +35,8 @@ const VARIABLES = ["DENO_DIR", "XDG_CACHE_HOME", "HOME"] as const;
 const INSTEAD = "To use a library that you have, set XPC_SHMEM_LIBRARY to its path";
 
 /**
- * Gives the path of the library for a target, after it was compared with its checksum. What is missing, truncated
- * or altered in the cache is downloaded.
+ * Gives the path of the library for a target, after it was compared with its checksum. What is missing,
+ * truncated or altered in the cache is downloaded.
  *
  * @param target the system
  * @param options where from and where to
@@ -73,7 +73,7 @@ export async function download(target: Target, options: DownloadOptions = {}): P
       `Cannot use "${url}": its SHA-256 is ${
         found ?? "that of no file"
       }, should be ${expected}. Something between ` +
-        `the registry and here alters it: try another network, and tell the package's maintainers. ${INSTEAD}`,
+        `the registry and here alters it: try another network, and tell the maintainers. ${INSTEAD}`,
     );
   } finally {
     await Deno.remove(own, { recursive: true });
@@ -141,7 +141,9 @@ function cacheFolder(): string {
     return `${home}/${Deno.build.os === "darwin" ? "Library/Caches" : ".cache"}/deno/xpc-shmem`;
   }
   throw new Deno.errors.NotFound(
-    `Cannot download the native library: no folder for it is known. Run with --allow-env=${VARIABLES.join()} and ` +
-      `set one of them to an absolute path. ${INSTEAD}`,
+    `Cannot download the native library: no folder for it is known. Set one of ${
+      VARIABLES.join(", ")
+    } to an ` +
+      `absolute path, and run with --allow-env=${VARIABLES.join()}. ${INSTEAD}`,
   );
 }

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a command: it talks on stderr
 /**
- * Puts the libraries where the package serves them from, `ffi/lib/<target>/`, for publishing: `deno task stage`.
- * It builds what is stale, and fails where the table of checksums does not fit.
+ * Puts the libraries where the package serves them from, `ffi/lib/<target>/`, for publishing:
+ * `deno task stage`. It builds what is stale, and fails where the table of checksums does not fit.
  *
  * @module
  */

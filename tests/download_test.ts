@@ -199,7 +199,7 @@ async function run(
 const ROOT = new URL("..", import.meta.url).href;
 const LOAD = `import { load } from "${ROOT}ffi/load.ts"; await load(); console.log("loaded");`;
 
-/** A server and its client wait for each other's commits, and for those of a region that clients only read. */
+/** Server and client wait for each other's commits, and the client for those of what it only reads. */
 const EXCHANGE = `
   import { connect, serve } from "${ROOT}mod.ts";
   const regions = { shared: { byteLength: 4096 }, sealed: { byteLength: 4096, clients: "read" } };

@@ -77,7 +77,7 @@ async function runtimeFolder(): Promise<Finding> {
   return warn(
     check,
     `${place}, as ${named} cannot be used: ${against}`,
-    "Set XDG_RUNTIME_DIR to a folder of your own with mode 0700, or unset it: apps with another one are not found",
+    "Set XDG_RUNTIME_DIR to a folder of your own with mode 0700, or unset it, for all apps alike",
   );
 }
 

@@ -1,0 +1,67 @@
+/**
+ * Starting a broker that is a process of its own.
+ *
+ * @module
+ */
+import { PROTOCOL_VERSION } from "../../agent/protocol.ts";
+import { Connection } from "../../src/xpc/mod.ts";
+import { Child } from "./child.ts";
+import { UsageError } from "./options.ts";
+
+/** How long a broker has to be there, in milliseconds. */
+const START_TIMEOUT = 20_000;
+
+/** The events of a process that tells none. */
+export type NoEvents = Record<never, never>;
+
+/**
+ * Starts a broker and waits until it answers.
+ *
+ * @param kind which: TypeScript's, in a process of its own, or the agent in Swift
+ * @param service the Mach service it is to vend
+ * @returns the process
+ * @throws {UsageError} if nothing says where the agent is
+ */
+export async function startBroker(kind: "embedded" | "swift", service: string): Promise<Child<NoEvents, never>> {
+  const child = kind === "swift"
+    ? startAgent(service)
+    : Child.startScript<NoEvents, never>("broker", ["--service", service]);
+  const ended = new AbortController();
+  void child.ended.then(() => ended.abort(new Error(`Cannot use the broker: it ended before it answered`)));
+  await answers(service, ended.signal);
+  return child;
+}
+
+function startAgent(service: string): Child<NoEvents, never> {
+  const [command, ...args] = (Deno.env.get("XPC_SHMEM_AGENT") ?? "").split(" ").filter((word) => word !== "");
+  if (command === undefined) {
+    throw new UsageError(
+      "Cannot start the agent: XPC_SHMEM_AGENT does not say where it is. Build it with `swift build -c release " +
+        "--package-path agent` and set XPC_SHMEM_AGENT=agent/.build/release/xpc-shmem-agent",
+    );
+  }
+  try {
+    return Child.start<NoEvents, never>("broker", command, [...args, "--service", service]);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new UsageError(`Cannot start the agent: XPC_SHMEM_AGENT names "${command}", which is not there`);
+  }
+}
+
+/** Says hello until somebody answers. */
+async function answers(service: string, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT;
+  const version = BigInt(PROTOCOL_VERSION);
+  for (;;) {
+    signal.throwIfAborted();
+    await using connection = await Connection.toService(service);
+    try {
+      const hello = { op: "hello", min: version, max: version, name: "demo" };
+      const { ok } = await connection.request(hello, { timeout: 1000 });
+      if (ok === true) return;
+    } catch (error) {
+      if (performance.now() > deadline) throw new Error("Cannot use the broker: it does not answer", { cause: error });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The demo as its processes see it: commands come in lines on standard input, events go out on standard output.
+ *
+ * @module
+ */
+import { TextLines } from "./lines.ts";
+import type { Setting } from "./messages.ts";
+
+/** What this process was started with. */
+export function setting(): Setting {
+  const [text] = Deno.args;
+  if (text === undefined) throw new TypeError("Cannot run alone: this is a part of `deno task demo`");
+  return JSON.parse(text) as Setting;
+}
+
+const encoder = new TextEncoder();
+
+/** Tells the demo something. */
+export function tell<E, K extends keyof E & string>(event: K, values: E[K]): void {
+  const bytes = encoder.encode(`${JSON.stringify({ event, ...values })}\n`);
+  for (let sent = 0; sent < bytes.length;) sent += Deno.stdout.writeSync(bytes.subarray(sent));
+}
+
+/** Calls `obey` for each command. When the demo is gone, so is this process. */
+export async function obey<C>(follow: (command: C) => void): Promise<never> {
+  for await (const line of Deno.stdin.readable.pipeThrough(new TextLines())) follow(JSON.parse(line) as C);
+  Deno.exit(1);
+}

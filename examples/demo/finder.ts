@@ -1,0 +1,26 @@
+/**
+ * A third process: looks for the server, and checks one frame.
+ *
+ * @module
+ */
+import { connect } from "../../mod.ts";
+import { setting as readSetting, tell } from "./conductor.ts";
+import { findWrong, readableFrame } from "./content.ts";
+import { type FinderEvents, regionName } from "./messages.ts";
+import { sharedClock } from "./stamps.ts";
+
+const setting = readSetting();
+const clock = await sharedClock();
+const start = performance.now();
+await using client = await connect(setting.service, { broker: setting.broker, signal: AbortSignal.timeout(20_000) });
+const connectMilliseconds = performance.now() - start;
+const at = clock();
+
+const region = await client.open(regionName(0));
+let wrong = -1;
+for await (const _ of region.changes()) {
+  using _guard = await region.mutex.lock();
+  wrong = findWrong(readableFrame(region), { writer: client.pid, region: 0, revision: region.revision });
+  break;
+}
+tell<FinderEvents, "found">("found", { pid: client.pid, at, connectMilliseconds, wrong });

@@ -1,0 +1,115 @@
+/**
+ * What the demo and its processes tell each other: a line of JSON each, on standard input and output.
+ *
+ * @module
+ */
+import type { BrokerSelection } from "../../mod.ts";
+import type { Distribution } from "./statistics.ts";
+
+/** What every process of a run is started with. */
+export interface Setting {
+  /** The service's name, of this run only. */
+  readonly service: string;
+  /** The broker, likewise. */
+  readonly broker: BrokerSelection;
+  /** How many regions. */
+  readonly regions: number;
+  /** The length of each, in bytes. */
+  readonly byteLength: number;
+}
+
+/** The name of a region with frames. */
+export function regionName(index: number): string {
+  return `frame-${index}`;
+}
+
+/** The name of the small region that holds the stamps, and whose commits measure how long a wake takes. */
+export const PULSE = "pulse";
+
+/** Resident memory, in bytes: before the regions were made or opened, after that, and in the end. */
+export interface Resident {
+  readonly before: number;
+  readonly after: number;
+  readonly end: number;
+}
+
+/** What the writer is told. */
+export type WriterCommand =
+  /** Write frames, one region after the other. */
+  | { readonly do: "write" }
+  /** Lock the next region, write half a frame and stop there, to be killed. */
+  | { readonly do: "hold" }
+  /** Write no more frames. */
+  | { readonly do: "pause" }
+  /** Commit to the small region from time to time. */
+  | { readonly do: "pace"; readonly count: number }
+  /** Write one last frame to each region. */
+  | { readonly do: "finish" }
+  /** End. */
+  | { readonly do: "close" };
+
+/** What the writer tells. Times are of the shared clock, in nanoseconds. */
+export interface WriterEvents {
+  ready: { readonly at: number };
+  progress: { readonly frames: number };
+  /** It holds a lock over half a frame. */
+  holding: { readonly frames: number; readonly region: number };
+  /** It got a lock whose holder had died. */
+  abandoned: { readonly region: number; readonly at: number };
+  paused: { readonly frames: number; readonly at: number; readonly revisions: readonly number[] };
+  paced: { readonly commits: number };
+  finished: Final & { readonly frames: number; readonly residentBytes: Resident };
+}
+
+/** The last revisions of a run. */
+export interface Final {
+  readonly revisions: readonly number[];
+  readonly pulse: number;
+}
+
+/** What the reader is told. */
+export type ReaderCommand =
+  /** Keep the next lock, to be killed. */
+  | { readonly do: "hold" }
+  /** Tell when these revisions are verified. */
+  | { readonly do: "catch up"; readonly revisions: readonly number[] }
+  /** These are the last: verify them, tell the result and end. */
+  | ({ readonly do: "finish" } & Final);
+
+/** What the reader tells. */
+export interface ReaderEvents {
+  /** All regions are open. */
+  attached: {
+    readonly at: number;
+    readonly connectMilliseconds: number;
+    readonly attachMilliseconds: number;
+    readonly pid: number;
+  };
+  /** The first frame since then was verified. */
+  verified: { readonly at: number };
+  /** The regions are orphaned: the server is gone. So many of its locks were abandoned. */
+  gone: { readonly at: number; readonly abandoned: number };
+  progress: { readonly frames: number };
+  /** It holds a lock. */
+  holding: Verified & { readonly region: number };
+  "caught up": Verified & { readonly at: number };
+  finished: Verified & {
+    readonly attachments: number;
+    /** Commits to the small region, paced, while the reader was idle. */
+    readonly wake: Distribution;
+    /** Commits of frames, while the writer is busy, that came while the reader was idle. */
+    readonly frameWake: Distribution;
+    readonly residentBytes: Resident;
+  };
+}
+
+/** How much was verified, and what was wrong. */
+export interface Verified {
+  readonly frames: number;
+  readonly errors: readonly string[];
+}
+
+/** What a third process tells, that looks for the server. */
+export interface FinderEvents {
+  found: { readonly pid: number; readonly at: number; readonly connectMilliseconds: number; readonly wrong: number };
+}

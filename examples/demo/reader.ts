@@ -1,0 +1,136 @@
+/**
+ * The reader: takes frames from all regions at once and checks every byte of them. When the writer dies, it goes on
+ * with the next.
+ *
+ * @module
+ */
+import { connect, PeerGoneError } from "../../mod.ts";
+import { attach, type Attachment } from "./attachment.ts";
+import { obey, setting as readSetting, tell as tellAny } from "./conductor.ts";
+import { type Final, PULSE, type ReaderCommand, type ReaderEvents, regionName } from "./messages.ts";
+import { missing } from "./seen.ts";
+import { sharedClock } from "./stamps.ts";
+import { Wakes } from "./wakes.ts";
+import { PulseWatch, type Tally, Watch } from "./watch.ts";
+
+const tell = tellAny<ReaderEvents, keyof ReaderEvents>;
+
+/** How often to tell how far it is, in milliseconds. */
+const PROGRESS_INTERVAL = 100;
+
+/** How long the reader may do nothing although there is something to see, in milliseconds. */
+const GRACE = 3000;
+
+const setting = readSetting();
+const clock = await sharedClock();
+const wakes = new Wakes(clock);
+const tally: Tally = { wakes, errors: [], frames: 0, abandoned: 0, verified: undefined, holding: undefined };
+const finished = new AbortController();
+let attachments = 0;
+let residentBytes: Attachment["residentBytes"] | undefined;
+let current: { readonly frames: readonly Watch[]; readonly pulse: PulseWatch } | undefined;
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Waits until all these revisions were seen and verified, as long as there is progress. */
+async function catchUp(revisions: readonly number[], pulse: number | undefined): Promise<void> {
+  let frames = tally.frames;
+  let since = performance.now();
+  for (;;) {
+    const wrong = revisions.map((final, index) => {
+      const watch = current?.frames[index];
+      return watch === undefined ? "Cannot catch up: nothing is open" : missing(regionName(index), watch.place, final);
+    });
+    if (pulse !== undefined && current !== undefined) wrong.push(missing(PULSE, current.pulse.place, pulse));
+    const errors = wrong.filter((error) => error !== undefined);
+    if (errors.length === 0) return;
+    if (frames !== tally.frames) {
+      frames = tally.frames;
+      since = performance.now();
+    } else if (performance.now() - since > GRACE) {
+      tally.errors.push(...errors);
+      return;
+    }
+    await delay(10);
+  }
+}
+
+/** Watches the regions of one writer, until it is gone or all is finished. */
+async function watch(attachment: Attachment): Promise<void> {
+  const frames = attachment.regions.map((_, index) => new Watch(attachment, index, tally));
+  const pulse = new PulseWatch(attachment, tally);
+  current = { frames, pulse };
+  const outcomes = await Promise.allSettled([...frames, pulse].map((watch) => watch.run(finished.signal)));
+  for (const outcome of outcomes) {
+    if (outcome.status === "fulfilled") throw new Error("Cannot go on: a region was closed");
+    if (!finished.signal.aborted && !(outcome.reason instanceof PeerGoneError)) throw outcome.reason;
+  }
+}
+
+/** The writer died: looks what it held, and lets go of what it served. */
+async function leave({ regions, pulse }: Attachment, at: number): Promise<void> {
+  for (const region of [...regions, pulse]) {
+    if (!region.orphaned) tally.errors.push(`Cannot trust "${region.name}": its server is gone, but it is no orphan`);
+    using guard = region.mutex.tryLock();
+    if (guard?.abandoned === true) tally.abandoned++;
+  }
+  tell("gone", { at, abandoned: tally.abandoned });
+  await Promise.all([...regions, pulse].map((region) => region.close()));
+}
+
+async function finish({ revisions, pulse }: Final): Promise<void> {
+  await catchUp(revisions, pulse);
+  const { frames, errors } = tally;
+  tell("finished", {
+    frames,
+    errors,
+    attachments,
+    ...wakes.distributions,
+    residentBytes: { ...residentBytes!, end: Deno.memoryUsage().rss },
+  });
+  finished.abort(new Error("Cannot go on: all is verified"));
+}
+
+void obey<ReaderCommand>((command) => {
+  switch (command.do) {
+    case "hold":
+      tally.holding = (region) => {
+        tally.holding = undefined;
+        tell("holding", { region, frames: tally.frames, errors: tally.errors });
+        return new Promise<never>(() => {}); // until the end, which comes from outside
+      };
+      break;
+    case "catch up":
+      void catchUp(command.revisions, undefined).then(() => {
+        tell("caught up", { at: clock(), frames: tally.frames, errors: tally.errors });
+      });
+      break;
+    case "finish":
+      void finish(command);
+  }
+});
+
+const start = performance.now();
+const client = await connect(setting.service, { broker: setting.broker });
+const connectMilliseconds = performance.now() - start;
+setInterval(() => tell("progress", { frames: tally.frames }), PROGRESS_INTERVAL);
+
+while (!finished.signal.aborted) {
+  const attachment = await attach(client, setting);
+  attachments++;
+  residentBytes ??= attachment.residentBytes;
+  const { attachMilliseconds, writer } = attachment;
+  tell("attached", { at: clock(), connectMilliseconds, attachMilliseconds, pid: writer });
+  let goneAt = 0;
+  void attachment.pulse.closed.then(() => goneAt = clock());
+  tally.verified = () => {
+    tally.verified = undefined;
+    tell("verified", { at: clock() });
+  };
+  await watch(attachment);
+  if (!finished.signal.aborted) await leave(attachment, goneAt);
+}
+await client.close();
+Deno.exit(0);

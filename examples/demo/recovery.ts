@@ -1,0 +1,116 @@
+/**
+ * `kill -9` half-way, and what the others make of it.
+ *
+ * @module
+ */
+import { startBroker } from "./brokers.ts";
+import { Child } from "./child.ts";
+import { type FinderEvents, regionName } from "./messages.ts";
+import type { Victim } from "./options.ts";
+import type { Recovery } from "./result.ts";
+import { delay, type Run, startReader, startWriter } from "./run.ts";
+import { round } from "./statistics.ts";
+
+/** How long frames are counted after a kill, in milliseconds, at least. */
+const AFTERWARDS = 300;
+
+/**
+ * Kills a process of a run, and waits until all goes on.
+ *
+ * @param run the run, whose processes are replaced
+ * @param victim who is killed
+ * @returns how long that took
+ */
+export async function recover(run: Run, victim: Victim): Promise<Recovery> {
+  if (victim === "writer") return await recoverFromWriter(run);
+  if (victim === "reader") return await recoverFromReader(run);
+  return await recoverFromBroker(run);
+}
+
+/** Kills, and gives a function that tells how long ago that was. */
+function kill(run: Run, child: Child<object, never>): (at: number) => number {
+  const killed = run.clock();
+  child.kill();
+  return (at) => round((at - killed) / 1e6, 1);
+}
+
+/** The writer dies over half a frame. The reader notices, and goes on with the next writer. */
+async function recoverFromWriter(run: Run): Promise<Recovery> {
+  const { writer, reader, failures } = run;
+  writer.tell({ do: "hold" });
+  const { frames, region } = await writer.next("holding");
+  run.framesWritten += frames;
+  const before = reader.latest("progress")?.frames ?? 0;
+  const since = kill(run, writer);
+  const next = run.writer = startWriter(run.setting);
+  const gone = await reader.next("gone");
+  const ready = await next.next("ready");
+  next.tell({ do: "write" });
+  const attached = await reader.next("attached");
+  const verified = await reader.next("verified");
+  if (gone.abandoned !== 1) failures.push(`Cannot explain ${gone.abandoned} abandoned locks: the writer held one`);
+  if (attached.pid !== next.pid) failures.push(`Cannot trust the writer ${attached.pid}: want ${next.pid}`);
+  await delay(AFTERWARDS);
+  return {
+    killed: "writer",
+    held: regionName(region),
+    abandonedLocks: gone.abandoned,
+    noticedMilliseconds: since(gone.at),
+    replacedMilliseconds: since(ready.at),
+    reattachedMilliseconds: since(attached.at),
+    recoveredMilliseconds: since(verified.at),
+    framesAfter: (reader.latest("progress")?.frames ?? 0) - before,
+  };
+}
+
+/** The reader dies with a lock. The writer is told so, and goes on; another reader comes. */
+async function recoverFromReader(run: Run): Promise<Recovery> {
+  const { writer, reader, failures } = run;
+  reader.tell({ do: "hold" });
+  const { frames, errors, region } = await reader.next("holding");
+  run.framesVerified += frames;
+  failures.push(...errors);
+  const before = writer.latest("progress")?.frames ?? 0;
+  const since = kill(run, reader);
+  const next = run.reader = startReader(run.setting);
+  const abandoned = await writer.next("abandoned");
+  const attached = await next.next("attached");
+  const verified = await next.next("verified");
+  if (abandoned.region !== region) {
+    failures.push(`Cannot explain the abandoned lock of "${regionName(abandoned.region)}": want "${regionName(region)}"`);
+  }
+  await delay(AFTERWARDS);
+  return {
+    killed: "reader",
+    held: regionName(region),
+    abandonedLocks: 1,
+    noticedMilliseconds: since(abandoned.at),
+    replacedMilliseconds: since(attached.at),
+    recoveredMilliseconds: since(verified.at),
+    framesAfter: (writer.latest("progress")?.frames ?? 0) - before,
+  };
+}
+
+/** The broker dies. The two go on as if nothing was; a third process finds the server by the next broker. */
+async function recoverFromBroker(run: Run): Promise<Recovery> {
+  const { reader, writer, options, setting, failures } = run;
+  const before = reader.latest("progress")?.frames ?? 0;
+  const since = kill(run, run.broker!);
+  await run.broker!.ended;
+  // The agent is for the system to start again; of the others, one becomes the broker.
+  run.broker = options.broker === "swift" ? await startBroker("swift", setting.broker.service!) : undefined;
+  const finder = Child.startScript<FinderEvents, never>("finder", [JSON.stringify(setting)]);
+  const found = await finder.next("found");
+  await finder.success();
+  if (found.pid !== writer.pid) failures.push(`Cannot trust the server ${found.pid}: want ${writer.pid}`);
+  if (found.wrong >= 0) failures.push(`Cannot verify what the third process found: byte ${found.wrong} is wrong`);
+  await delay(AFTERWARDS);
+  const framesAfter = (reader.latest("progress")?.frames ?? 0) - before;
+  if (framesAfter <= 0) failures.push("Cannot see the direct link living on: no frame came after the broker's death");
+  return {
+    killed: "broker",
+    recoveredMilliseconds: since(found.at),
+    connectMilliseconds: round(found.connectMilliseconds, 1),
+    framesAfter,
+  };
+}

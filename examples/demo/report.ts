@@ -1,0 +1,84 @@
+/**
+ * What a run brought, for people.
+ *
+ * @module
+ */
+import { format } from "@std/fmt/bytes";
+import { bold, dim, green, red } from "@std/fmt/colors";
+import type { Resident } from "./messages.ts";
+import type { Recovery, Result } from "./result.ts";
+import type { Distribution } from "./statistics.ts";
+
+/** A size, such as "100 MiB". */
+export function bytes(count: number): string {
+  return format(count, { binary: true });
+}
+
+/**
+ * The summary of a run.
+ *
+ * @param result what it brought
+ * @param colored whether the terminal shows colours
+ * @returns lines of text
+ */
+export function summary(result: Result, colored: boolean): string {
+  const paint = (color: (text: string) => string, text: string): string => colored ? color(text) : text;
+  const rows: [string, string][] = [
+    ["regions", `${result.regions} × ${bytes(result.byteLength)}, ${result.started}, broker ${result.broker}`],
+    ["frames", `${result.framesWritten} written, ${result.frames} verified, every byte`],
+    ["throughput", throughput(result)],
+    ["wake", `${wake(result.wakeMicroseconds)}, reader asleep, commits paced`],
+    ["", `${wake(result.frameWakeMicroseconds)}, reader asleep, between frames`],
+    ["connect", `${result.connectMilliseconds} ms, with waiting for the writer`],
+    ["attach", `${result.attachMilliseconds} ms for all regions`],
+    ["writer's memory", memory(result.residentBytes.writer, "made")],
+    ["reader's memory", memory(result.residentBytes.reader, "opened")],
+    ...(result.recovery === null ? [] : recovery(result.recovery)),
+    ["errors", result.errors === 0 ? paint(green, "0") : paint(red, String(result.errors))],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = rows.map(([name, value]) => `${paint(dim, name.padEnd(width))}  ${value}`);
+  const title = result.errors === 0
+    ? paint(bold, "Two processes shared memory, and nothing was copied.")
+    : paint(red, "Something went wrong.");
+  return [title, "", ...lines, ...result.failures.map((failure) => paint(red, failure)), ""].join("\n");
+}
+
+function throughput({ gigabytesPerSecond: { written, verified } }: Result): string {
+  return `${written.toFixed(2)} GB/s written, ${verified.toFixed(2)} GB/s verified`;
+}
+
+function wake({ p50, p99, samples }: Distribution): string {
+  return `p50 ${p50} µs, p99 ${p99} µs (${samples} samples)`;
+}
+
+function memory({ before, after, end }: Resident, doing: string): string {
+  const grown = after - before;
+  const change = grown < 0 ? `-${bytes(-grown)}` : `+${bytes(grown)}`;
+  return `${bytes(before)} resident, ${change} when all were ${doing}, ${bytes(end)} in the end`;
+}
+
+function recovery(recovery: Recovery): [string, string][] {
+  const { killed, held, recoveredMilliseconds } = recovery;
+  const rows: [string, string][] = [["killed", held === undefined ? killed : `${killed}, with the lock of ${held}`]];
+  if (killed === "writer") {
+    rows.push(
+      ["noticed", `${recovery.noticedMilliseconds} ms: the reader's regions are orphans, the lock is abandoned`],
+      ["replaced", `${recovery.replacedMilliseconds} ms: a new writer serves`],
+      ["attached", `${recovery.reattachedMilliseconds} ms: the reader has its regions open`],
+      ["recovered", `${recoveredMilliseconds} ms: a frame is verified, ${recovery.framesAfter} soon after`],
+    );
+  } else if (killed === "reader") {
+    rows.push(
+      ["noticed", `${recovery.noticedMilliseconds} ms: the writer has the abandoned lock, and writes on`],
+      ["replaced", `${recovery.replacedMilliseconds} ms: a new reader has all regions open`],
+      ["recovered", `${recoveredMilliseconds} ms: it has verified a frame; ${recovery.framesAfter} were written`],
+    );
+  } else {
+    rows.push(
+      ["direct link", `lived on: ${recovery.framesAfter} frames verified since, no new connection`],
+      ["found again", `${recoveredMilliseconds} ms: by a new process, ${recovery.connectMilliseconds} ms of it connecting`],
+    );
+  }
+  return rows;
+}

@@ -1,0 +1,55 @@
+import type { Resident } from "./messages.ts";
+import type { Options, Victim } from "./options.ts";
+import type { Distribution } from "./statistics.ts";
+
+/** What a kill brought, in milliseconds since the kill. */
+export interface Recovery {
+  /** Who was killed. */
+  readonly killed: Victim;
+  /** The region whose lock it held; of the broker, none. */
+  readonly held?: string;
+  /** Locks that were told as abandoned to who had them next. */
+  readonly abandonedLocks?: number;
+  /** Until a survivor noticed: the reader that its regions are orphans, the writer that a lock was abandoned. */
+  readonly noticedMilliseconds?: number;
+  /** Until the process that took its place was ready (writer) or had opened all regions (reader). */
+  readonly replacedMilliseconds?: number;
+  /** Until the reader had opened the regions of the new writer. */
+  readonly reattachedMilliseconds?: number;
+  /** Until a frame was verified again, or, of the broker, until a third process had found the server. */
+  readonly recoveredMilliseconds: number;
+  /** Of that, how long the third process was in `connect`. */
+  readonly connectMilliseconds?: number;
+  /** Frames written, or verified, by the survivors after the kill. */
+  readonly framesAfter: number;
+}
+
+/** What a run brought. `--json` prints this. */
+export interface Result {
+  readonly regions: number;
+  /** The length of each region, in bytes. */
+  readonly byteLength: number;
+  readonly seconds: number;
+  readonly broker: Options["broker"];
+  /** Which of the two was started first. */
+  readonly started: string;
+  /** Frames of which every byte was checked. */
+  readonly frames: number;
+  readonly framesWritten: number;
+  /** Per second of the whole time in which frames were written, pauses and page faults included. */
+  readonly gigabytesPerSecond: { readonly written: number; readonly verified: number };
+  /** Paced commits that came while the reader was asleep, to the iterator's yield. */
+  readonly wakeMicroseconds: Distribution;
+  /** The same of frames, with the writer busy. */
+  readonly frameWakeMicroseconds: Distribution;
+  /** To find the server and shake hands. */
+  readonly connectMilliseconds: number;
+  /** From the first `open` to all regions open. */
+  readonly attachMilliseconds: number;
+  /** Resident memory before the regions were made or opened, after that, and in the end. */
+  readonly residentBytes: { readonly writer: Resident; readonly reader: Resident };
+  readonly recovery: Recovery | null;
+  readonly errors: number;
+  /** What the errors were. */
+  readonly failures: readonly string[];
+}

@@ -1,0 +1,168 @@
+/**
+ * One run of the demo: starts the processes, tells them what to do, and gathers what they say.
+ *
+ * @module
+ */
+import type { BrokerSelection } from "../../mod.ts";
+import { startBroker } from "./brokers.ts";
+import { Child } from "./child.ts";
+import type { ReaderCommand, ReaderEvents, Setting, WriterCommand, WriterEvents } from "./messages.ts";
+import type { Options } from "./options.ts";
+import { recover } from "./recovery.ts";
+import type { Recovery, Result } from "./result.ts";
+import { round } from "./statistics.ts";
+import { sharedClock } from "./stamps.ts";
+
+/** How many paced commits measure how long a wake takes: enough for a 99th percentile. */
+const PACED_COMMITS = 400;
+
+/** The process that writes. */
+export type WriterChild = Child<WriterEvents, WriterCommand>;
+/** The process that reads. */
+export type ReaderChild = Child<ReaderEvents, ReaderCommand>;
+
+/** A run under way: the processes that there are now, and what those before them had done. */
+export interface Run {
+  readonly options: Options;
+  readonly setting: Setting;
+  readonly clock: () => number;
+  writer: WriterChild;
+  reader: ReaderChild;
+  broker: Child<object, never> | undefined;
+  /** Of processes that were killed. */
+  framesWritten: number;
+  framesVerified: number;
+  readonly failures: string[];
+}
+
+/** Starts a writer. */
+export function startWriter(setting: Setting): WriterChild {
+  return Child.startScript("writer", [JSON.stringify(setting)]);
+}
+
+/** Starts a reader. */
+export function startReader(setting: Setting): ReaderChild {
+  return Child.startScript("reader", [JSON.stringify(setting)]);
+}
+
+/** Resolves after a time. */
+export function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/**
+ * Runs the demo.
+ *
+ * @param options what the command line asks for
+ * @param progress called with the run now and then, until it is over
+ * @returns what it brought, errors included
+ * @throws {Error} if it cannot be carried through
+ */
+export async function runDemo(options: Options, progress: (run: Run) => void): Promise<Result> {
+  const { regions, byteLength } = options;
+  const id = crypto.randomUUID().slice(0, 8);
+  const service = `xpc-shmem.demo.${id}.broker`;
+  // Nobody else's broker is disturbed, and a run none of another.
+  const selection: BrokerSelection = options.broker === "swift" ? { service, embedded: false } : { service };
+  const setting: Setting = { service: `xpc-shmem.demo.${id}`, broker: selection, regions, byteLength };
+  const needsBroker = options.broker === "swift" || options.kill === "broker";
+  const broker = needsBroker ? await startBroker(options.broker, service) : undefined;
+  const { writer, reader, started } = await startBoth(setting);
+  const run: Run = {
+    options,
+    setting,
+    clock: await sharedClock(),
+    writer,
+    reader,
+    broker,
+    framesWritten: 0,
+    framesVerified: 0,
+    failures: [],
+  };
+  const timer = setInterval(() => progress(run), 100);
+  try {
+    return await conduct(run, started);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Either may come first, or both at once. */
+async function startBoth(
+  setting: Setting,
+): Promise<{ writer: WriterChild; reader: ReaderChild; started: string }> {
+  switch (Math.floor(Math.random() * 3)) {
+    case 0: {
+      const writer = startWriter(setting);
+      await delay(300);
+      return { writer, reader: startReader(setting), started: "writer first" };
+    }
+    case 1: {
+      const reader = startReader(setting);
+      await delay(300);
+      return { writer: startWriter(setting), reader, started: "reader first" };
+    }
+    default:
+      return { writer: startWriter(setting), reader: startReader(setting), started: "both at once" };
+  }
+}
+
+async function conduct(run: Run, started: string): Promise<Result> {
+  const { options, clock, failures } = run;
+  await run.writer.next("ready");
+  const { connectMilliseconds, attachMilliseconds } = await run.reader.next("attached");
+
+  const begin = clock();
+  run.writer.tell({ do: "write" });
+  await run.reader.next("verified");
+  const left = (part: number): number => Math.max(0, options.seconds * 1000 * part - (clock() - begin) / 1e6);
+  let recovery: Recovery | null = null;
+  if (options.kill !== undefined) {
+    await delay(left(0.5));
+    recovery = await recover(run, options.kill);
+  }
+  await delay(left(1));
+
+  run.writer.tell({ do: "pause" });
+  const paused = await run.writer.next("paused");
+  run.reader.tell({ do: "catch up", revisions: paused.revisions });
+  const caughtUp = await run.reader.next("caught up");
+  run.writer.tell({ do: "pace", count: PACED_COMMITS });
+  await run.writer.next("paced");
+  run.writer.tell({ do: "finish" });
+  const written = await run.writer.next("finished");
+  run.reader.tell({ do: "finish", revisions: written.revisions, pulse: written.pulse });
+  const read = await run.reader.next("finished");
+  await run.reader.success();
+  run.writer.tell({ do: "close" });
+  await run.writer.success();
+
+  failures.push(...read.errors);
+  const wanted = options.kill === "writer" ? 2 : 1;
+  if (read.attachments !== wanted) failures.push(`Cannot explain ${read.attachments} attachments: want ${wanted}`);
+  if (read.frames === 0) failures.push("Cannot verify anything: the reader took no frame");
+  const rate = (frames: number, until: number): number => {
+    return round(frames * options.byteLength / (until - begin), 2); // bytes a nanosecond
+  };
+  return {
+    regions: options.regions,
+    byteLength: options.byteLength,
+    seconds: options.seconds,
+    broker: options.broker,
+    started,
+    frames: run.framesVerified + read.frames,
+    framesWritten: run.framesWritten + written.frames,
+    gigabytesPerSecond: {
+      written: rate(run.framesWritten + paused.frames, paused.at),
+      verified: rate(run.framesVerified + caughtUp.frames, caughtUp.at),
+    },
+    wakeMicroseconds: read.wake,
+    frameWakeMicroseconds: read.frameWake,
+    connectMilliseconds: round(connectMilliseconds, 2),
+    attachMilliseconds: round(attachMilliseconds, 2),
+    residentBytes: { writer: written.residentBytes, reader: read.residentBytes },
+    recovery,
+    errors: failures.length,
+    failures,
+  };
+}

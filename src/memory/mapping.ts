@@ -35,7 +35,10 @@ function unmap({ library, address, mapped, fd }: Native): void {
   if (fd >= 0) library.shim.shim_descriptor_close(fd);
 }
 
-/** Keyed by the buffer, not the mapping: views keep the buffer, and so the memory, and nothing else. */
+/**
+ * Keyed by the buffer as soon as there is one, not by the mapping: views keep the buffer, and so the memory, and
+ * nothing else.
+ */
 const registry = new FinalizationRegistry<Native>(unmap);
 
 /**
@@ -48,14 +51,15 @@ export class Mapping implements Disposable {
   /** Whether this process may write to it. */
   readonly writable: boolean;
   readonly #native: Native;
+  /** Made at the first view: V8 takes its length for memory that it should collect, and does so, for milliseconds. */
   #buffer: ArrayBuffer | undefined;
+  #closed = false;
 
   private constructor(native: Native, byteLength: number, writable: boolean) {
     this.#native = native;
     this.byteLength = byteLength;
     this.writable = writable;
-    this.#buffer = bufferOf(native.address, byteLength);
-    registry.register(this.#buffer, native, this);
+    registry.register(this, native, this);
   }
 
   /**
@@ -116,7 +120,7 @@ export class Mapping implements Disposable {
 
   /** Whether the mapping was closed. */
   get closed(): boolean {
-    return this.#buffer === undefined;
+    return this.#closed;
   }
 
   /** The libraries that its words are worked on with. */
@@ -136,7 +140,12 @@ export class Mapping implements Disposable {
    * @throws {RangeError} if the part is not inside of the mapping, or not aligned
    */
   view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset = 0, length?: number): V {
-    if (this.#buffer === undefined) throw new TypeError("Cannot view a region: it is closed");
+    if (this.#closed) throw new TypeError("Cannot view a region: it is closed");
+    if (this.#buffer === undefined) {
+      this.#buffer = bufferOf(this.#native.address, this.byteLength);
+      registry.unregister(this);
+      registry.register(this.#buffer, this.#native, this);
+    }
     return makeView(Type, this.#buffer, byteOffset, length);
   }
 
@@ -147,7 +156,7 @@ export class Mapping implements Disposable {
    * @throws {RangeError} if the word is not inside of it
    */
   word(byteOffset: number): Address {
-    if (this.#buffer === undefined) throw new TypeError("Cannot use a word of a region: it is closed");
+    if (this.#closed) throw new TypeError("Cannot use a word of a region: it is closed");
     if (!(byteOffset >= 0 && byteOffset + 8 <= this.byteLength && byteOffset % 4 === 0)) {
       throw new RangeError(`Cannot use the word at byte ${byteOffset} of ${this.byteLength}`);
     }
@@ -162,7 +171,7 @@ export class Mapping implements Disposable {
    * @throws {Error} if no descriptor is left
    */
   share(): SharedMemory | FileDescriptor {
-    if (this.#buffer === undefined) throw new TypeError("Cannot share a region: it is closed");
+    if (this.#closed) throw new TypeError("Cannot share a region: it is closed");
     const { library, address, mapped, fd } = this.#native;
     const object = fd >= 0 ? library.xpc.xpc_fd_create(fd) : library.xpc.xpc_shmem_create(address, mapped);
     if (object === null) {
@@ -173,9 +182,10 @@ export class Mapping implements Disposable {
 
   /** Detaches every view, then unmaps. Others that share the memory keep it. Idempotent. */
   close(): void {
-    if (this.#buffer === undefined) return;
+    if (this.#closed) return;
+    this.#closed = true;
     registry.unregister(this);
-    this.#buffer.transfer(0); // every view has length 0 from now on, and none the memory
+    this.#buffer?.transfer(0); // every view has length 0 from now on, and none the memory
     this.#buffer = undefined;
     unmap(this.#native);
   }

@@ -152,7 +152,10 @@ export class ClientLink implements Bell {
 
   #check(reply: XpcRecord): void {
     if (reply["ok"] === true) return;
-    const message = String(reply["message"]);
+    const { message } = reply;
+    if (typeof message !== "string") {
+      throw new IncompatibleError("Cannot use the server: its answer is not of this version");
+    }
     if (reply["code"] === "incompatible") throw new IncompatibleError(message);
     if (reply["code"] === "not_found") throw new Deno.errors.NotFound(message);
     throw new Error(message);

@@ -24,7 +24,7 @@ export const LINK_VERSION = 1n;
 export const LAYOUT = BigInt(LAYOUT_VERSION);
 
 /** Why a server refuses. */
-export type LinkCode = "bad_request" | "hello_first" | "incompatible" | "not_found" | "limit";
+export type LinkCode = "bad_request" | "hello_first" | "incompatible" | "not_found" | "failed";
 
 /** A refusal, on its way to the reply. */
 export class LinkRefusal extends Error {

@@ -219,10 +219,11 @@ export class Host implements Bell {
         for (const value of Object.values(reply)) disposeValue(value);
       }
     } catch (error) {
-      if (error instanceof LinkRefusal) message.reply(error.reply);
-      else if (error instanceof RangeError) {
-        message.reply(new LinkRefusal("bad_request", error.message).reply);
-      } else throw error;
+      // Whatever goes wrong over a request is its sender's to know; it must not end this process.
+      const refusal = error instanceof LinkRefusal
+        ? error
+        : new LinkRefusal("failed", (error as Error).message);
+      message.reply(refusal.reply);
     }
   }
 
@@ -252,13 +253,13 @@ export class Host implements Bell {
 
     open: (peer, { values: { name } }) => {
       if (peer.link === undefined) throw new LinkRefusal("hello_first", "Cannot open a region before hello");
-      const served = typeof name === "string" ? this.#regions.get(name) : undefined;
+      if (typeof name !== "string") {
+        throw new LinkRefusal("bad_request", "Cannot open a region: it has no name");
+      }
+      const served = this.#regions.get(name);
       if (served === undefined) {
         const known = [...this.#regions.keys()].map((known) => `"${known}"`).join(", ");
-        throw new LinkRefusal(
-          "not_found",
-          `Cannot open the region ${JSON.stringify(name)}: the server has ${known}`,
-        );
+        throw new LinkRefusal("not_found", `Cannot open the region "${name}": the server has ${known}`);
       }
       return {
         index: BigInt(served.index),

@@ -1,3 +1,4 @@
+import { describeError } from "../../ffi/errno.ts";
 import { type Library, load } from "../../ffi/load.ts";
 import type { XpcObject } from "../../ffi/types.ts";
 import { HeldObject } from "./_held.ts";
@@ -59,7 +60,7 @@ export class FileDescriptor implements Disposable {
    */
   close(fd: number): void {
     const result = this.held.library.shim.shim_descriptor_close(fd);
-    if (result !== 0) throw new RangeError(`Cannot close descriptor ${fd}: error ${-result}`);
+    if (result !== 0) throw new RangeError(`Cannot close descriptor ${fd}: ${describeError(result)}`);
   }
 
   /** Gives the duplicate up. */

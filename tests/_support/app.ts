@@ -13,7 +13,10 @@ let server: Server | undefined;
 let client: Client | undefined;
 const regions = new Map<string, Region>();
 const guards = new Map<string, LockGuard>();
-const iterators = new Map<string, AsyncGenerator<{ revision: number; generation: number; replaced: boolean }>>();
+const iterators = new Map<
+  string,
+  AsyncGenerator<{ revision: number; generation: number; replaced: boolean }>
+>();
 
 function broker(parameters: Parameters): { service: string; embedded: boolean } {
   return { service: String(parameters["broker"]), embedded: parameters["embedded"] !== false };

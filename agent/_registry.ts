@@ -92,8 +92,8 @@ export class Registry<Peer> {
     this.#services.set(name, registration);
     this.#owned.set(peer, (this.#owned.get(peer) ?? 0) + 1);
     if (before !== undefined) {
-      if (before.peer !== peer) this.#events.replaced(before, registration);
       this.#events.unregistered(before);
+      if (before.peer !== peer) this.#events.replaced(before, registration);
     }
     this.#events.registered(registration);
     for (const lookup of this.#waiting.get(name) ?? []) {
@@ -105,17 +105,11 @@ export class Registry<Peer> {
     return registration;
   }
 
-  /** Whether a lookup of this peer waits by this number. */
-  waitsBy(peer: Peer, id: bigint): boolean {
-    if (id === 0n) return false;
-    for (const lookup of this.#waitingOf.get(peer) ?? []) if (lookup.id === id) return true;
-    return false;
-  }
-
   /** Answers when the name has a generation above `after`. */
   wait(lookup: Waiting<Peer>): void {
     const { name, peer } = lookup;
     const mine = this.#waitingOf.get(peer) ?? new Set();
+    if (lookup.id !== 0n && [...mine].some(({ id }) => id === lookup.id)) throw new Refusal("bad_request", {}, "id");
     if (mine.size >= LIMITS.waiting) throw new Refusal("limit");
     this.#waitingOf.set(peer, mine.add(lookup));
     const lookups = this.#waiting.get(name) ?? new Set();
@@ -138,11 +132,11 @@ export class Registry<Peer> {
     this.#remove(registration);
   }
 
-  /** Removes all that a peer had, by the bytes of the names. */
+  /** Removes all that a peer had, in the order of registration. */
   leave(peer: Peer): void {
     for (const lookup of this.#waitingOf.get(peer) ?? []) this.#forget(lookup);
     if (!this.#owned.has(peer)) return;
-    for (const registration of this.list()) {
+    for (const registration of [...this.#services.values()]) {
       if (registration.peer === peer) this.#remove(registration);
     }
   }

@@ -231,7 +231,6 @@ export class Broker implements AsyncDisposable {
       const after = fields.generation("after", 0);
       const wait = fields.flag("wait", false);
       const id = fields.integer("id", 0n);
-      if (wait && this.#registry.waitsBy(peer, id)) throw new Refusal("bad_request", {}, "id");
       const holder = this.#registry.get(name);
       if (holder !== undefined && holder.generation > after) return found(holder);
       if (!wait) throw new Refusal("not_found");

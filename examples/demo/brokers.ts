@@ -22,12 +22,19 @@ export type NoEvents = Record<never, never>;
  * @returns the process
  * @throws {UsageError} if nothing says where the agent is
  */
-export async function startBroker(kind: "embedded" | "swift", service: string): Promise<Child<NoEvents, never>> {
+export async function startBroker(
+  kind: "embedded" | "swift",
+  service: string,
+): Promise<Child<NoEvents, never>> {
   const child = kind === "swift"
     ? startAgent(service)
     : Child.startScript<NoEvents, never>("broker", ["--service", service]);
   const ended = new AbortController();
-  void child.ended.then(() => ended.abort(new Error(`Cannot use the broker: it ended before it answered`)));
+  void child.ended.then(({ code, signal }) => {
+    ended.abort(
+      new Error(`Cannot use the broker: it ended (${signal ?? `code ${code}`}) before it answered`),
+    );
+  });
   await answers(service, ended.signal);
   return child;
 }
@@ -60,7 +67,9 @@ async function answers(service: string, signal: AbortSignal): Promise<void> {
       const { ok } = await connection.request(hello, { timeout: 1000 });
       if (ok === true) return;
     } catch (error) {
-      if (performance.now() > deadline) throw new Error("Cannot use the broker: it does not answer", { cause: error });
+      if (performance.now() > deadline) {
+        throw new Error("Cannot use the broker: it does not answer", { cause: error });
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -47,7 +47,12 @@ export class Child<E extends object, C> {
    * @throws {Deno.errors.NotFound} if there is none
    */
   static start<E extends object, C>(role: string, command: string, args: readonly string[]): Child<E, C> {
-    const program = new Deno.Command(command, { args: [...args], stdin: "piped", stdout: "piped", stderr: "inherit" });
+    const program = new Deno.Command(command, {
+      args: [...args],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    });
     return new Child<E, C>(role, program.spawn());
   }
 
@@ -87,10 +92,16 @@ export class Child<E extends object, C> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#waiters.set(event, resolve);
     const timer = setTimeout(() => {
-      reject(new Error(`Cannot go on: the ${this.role} does not tell "${String(event)}" within ${TIMEOUT} ms`));
+      reject(
+        new Error(`Cannot go on: the ${this.role} does not tell "${String(event)}" within ${TIMEOUT} ms`),
+      );
     }, TIMEOUT);
     void this.ended.then(({ code, signal }) => {
-      reject(new Error(`Cannot go on: the ${this.role} ended (${signal ?? `code ${code}`}), want "${String(event)}"`));
+      reject(
+        new Error(
+          `Cannot go on: the ${this.role} ended (${signal ?? `code ${code}`}), want "${String(event)}"`,
+        ),
+      );
     });
     try {
       return await promise as E[K];
@@ -121,7 +132,9 @@ export class Child<E extends object, C> {
    */
   async success(): Promise<void> {
     const { success, code, signal } = await this.ended;
-    if (!success) throw new Error(`Cannot trust this run: the ${this.role} ended (${signal ?? `code ${code}`})`);
+    if (!success) {
+      throw new Error(`Cannot trust this run: the ${this.role} ended (${signal ?? `code ${code}`})`);
+    }
   }
 
   async #read(): Promise<void> {

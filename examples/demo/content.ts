@@ -40,12 +40,18 @@ function wordAt(seed: number, index: number): number {
 
 /** A frame of a writer's. */
 export function writableFrame(region: WritableRegion): Frame<Int32Array, Uint8Array> {
-  return { words: region.view(Int32Array), rest: region.view(Uint8Array, region.byteLength - region.byteLength % 4) };
+  return {
+    words: region.view(Int32Array),
+    rest: region.view(Uint8Array, region.byteLength - region.byteLength % 4),
+  };
 }
 
 /** A frame of a reader's. */
 export function readableFrame(region: ReadableRegion): Frame<ArrayLike<number>, ArrayLike<number>> {
-  return { words: region.view(Int32Array), rest: region.view(Uint8Array, region.byteLength - region.byteLength % 4) };
+  return {
+    words: region.view(Int32Array),
+    rest: region.view(Uint8Array, region.byteLength - region.byteLength % 4),
+  };
 }
 
 /**

@@ -12,7 +12,10 @@ import { sharedClock } from "./stamps.ts";
 const setting = readSetting();
 const clock = await sharedClock();
 const start = performance.now();
-await using client = await connect(setting.service, { broker: setting.broker, signal: AbortSignal.timeout(20_000) });
+await using client = await connect(setting.service, {
+  broker: setting.broker,
+  signal: AbortSignal.timeout(20_000),
+});
 const connectMilliseconds = performance.now() - start;
 const at = clock();
 

@@ -83,6 +83,7 @@ export interface ReaderEvents {
     readonly at: number;
     readonly connectMilliseconds: number;
     readonly attachMilliseconds: number;
+    readonly viewMilliseconds: number;
     readonly pid: number;
   };
   /** The first frame since then was verified. */
@@ -111,5 +112,10 @@ export interface Verified {
 
 /** What a third process tells, that looks for the server. */
 export interface FinderEvents {
-  found: { readonly pid: number; readonly at: number; readonly connectMilliseconds: number; readonly wrong: number };
+  found: {
+    readonly pid: number;
+    readonly at: number;
+    readonly connectMilliseconds: number;
+    readonly wrong: number;
+  };
 }

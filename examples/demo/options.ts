@@ -27,7 +27,8 @@ export interface Options {
 }
 
 /** Printed by `--help`. */
-export const USAGE = `Two processes share memory: one writes frames, the other checks every byte of those it takes.
+export const USAGE =
+  `Two processes share memory: one writes frames, the other checks every byte of those it takes.
 
 Usage: deno task demo [options]
 
@@ -65,9 +66,6 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     },
   });
   if (rest.length > 0) throw new UsageError(`Cannot understand "${rest[0]}": see --help`);
-  for (const [name, value] of Object.entries(flags)) {
-    if (Array.isArray(value)) throw new UsageError(`Cannot take --${name} twice`);
-  }
   if (flags.help) return undefined;
   const seconds = numberOf("seconds", flags.seconds ?? "5");
   if (!(seconds >= 0.2 && seconds <= 3600)) {

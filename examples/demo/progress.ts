@@ -14,7 +14,9 @@ export class Progress {
     const written = framesWritten + (writer.latest("progress")?.frames ?? 0);
     const verified = framesVerified + (reader.latest("progress")?.frames ?? 0);
     const time = `${seconds.toFixed(1)} s`;
-    this.#print(`\r${bar} ${time}  ${written} frames written, ${verified} verified ${dim("every byte")}\x1b[K`);
+    this.#print(
+      `\r${bar} ${time}  ${written} frames written, ${verified} verified ${dim("every byte")}\x1b[K`,
+    );
   }
 
   /** Takes the line away. */

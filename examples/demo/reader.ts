@@ -41,7 +41,9 @@ async function catchUp(revisions: readonly number[], pulse: number | undefined):
   for (;;) {
     const wrong = revisions.map((final, index) => {
       const watch = current?.frames[index];
-      return watch === undefined ? "Cannot catch up: nothing is open" : missing(regionName(index), watch.place, final);
+      return watch === undefined
+        ? "Cannot catch up: nothing is open"
+        : missing(regionName(index), watch.place, final);
     });
     if (pulse !== undefined && current !== undefined) wrong.push(missing(PULSE, current.pulse.place, pulse));
     const errors = wrong.filter((error) => error !== undefined);
@@ -72,7 +74,9 @@ async function watch(attachment: Attachment): Promise<void> {
 /** The writer died: looks what it held, and lets go of what it served. */
 async function leave({ regions, pulse }: Attachment, at: number): Promise<void> {
   for (const region of [...regions, pulse]) {
-    if (!region.orphaned) tally.errors.push(`Cannot trust "${region.name}": its server is gone, but it is no orphan`);
+    if (!region.orphaned) {
+      tally.errors.push(`Cannot trust "${region.name}": its server is gone, but it is no orphan`);
+    }
     using guard = region.mutex.tryLock();
     if (guard?.abandoned === true) tally.abandoned++;
   }
@@ -121,8 +125,8 @@ while (!finished.signal.aborted) {
   const attachment = await attach(client, setting);
   attachments++;
   residentBytes ??= attachment.residentBytes;
-  const { attachMilliseconds, writer } = attachment;
-  tell("attached", { at: clock(), connectMilliseconds, attachMilliseconds, pid: writer });
+  const { attachMilliseconds, viewMilliseconds, writer } = attachment;
+  tell("attached", { at: clock(), connectMilliseconds, attachMilliseconds, viewMilliseconds, pid: writer });
   let goneAt = 0;
   void attachment.pulse.closed.then(() => goneAt = clock());
   tally.verified = () => {

@@ -34,23 +34,35 @@ function kill(run: Run, child: Child<object, never>): (at: number) => number {
   return (at) => round((at - killed) / 1e6, 1);
 }
 
+/** Counts the frames of a survivor from its next progress on, until the function that this gives is called. */
+function counter(survivor: Child<{ progress: { frames: number } }, never>): () => Promise<number> {
+  const before = survivor.next("progress");
+  before.catch(() => {}); // told to who asks
+  return async () => {
+    const { frames } = await before;
+    await delay(AFTERWARDS);
+    return (survivor.latest("progress")?.frames ?? 0) - frames;
+  };
+}
+
 /** The writer dies over half a frame. The reader notices, and goes on with the next writer. */
 async function recoverFromWriter(run: Run): Promise<Recovery> {
   const { writer, reader, failures } = run;
   writer.tell({ do: "hold" });
   const { frames, region } = await writer.next("holding");
   run.framesWritten += frames;
-  const before = reader.latest("progress")?.frames ?? 0;
   const since = kill(run, writer);
+  const framesAfter = counter(reader);
   const next = run.writer = startWriter(run.setting);
   const gone = await reader.next("gone");
   const ready = await next.next("ready");
   next.tell({ do: "write" });
   const attached = await reader.next("attached");
   const verified = await reader.next("verified");
-  if (gone.abandoned !== 1) failures.push(`Cannot explain ${gone.abandoned} abandoned locks: the writer held one`);
+  if (gone.abandoned !== 1) {
+    failures.push(`Cannot explain ${gone.abandoned} abandoned locks: the writer held one`);
+  }
   if (attached.pid !== next.pid) failures.push(`Cannot trust the writer ${attached.pid}: want ${next.pid}`);
-  await delay(AFTERWARDS);
   return {
     killed: "writer",
     held: regionName(region),
@@ -59,7 +71,7 @@ async function recoverFromWriter(run: Run): Promise<Recovery> {
     replacedMilliseconds: since(ready.at),
     reattachedMilliseconds: since(attached.at),
     recoveredMilliseconds: since(verified.at),
-    framesAfter: (reader.latest("progress")?.frames ?? 0) - before,
+    framesAfter: await framesAfter(),
   };
 }
 
@@ -70,16 +82,17 @@ async function recoverFromReader(run: Run): Promise<Recovery> {
   const { frames, errors, region } = await reader.next("holding");
   run.framesVerified += frames;
   failures.push(...errors);
-  const before = writer.latest("progress")?.frames ?? 0;
   const since = kill(run, reader);
+  const framesAfter = counter(writer);
   const next = run.reader = startReader(run.setting);
   const abandoned = await writer.next("abandoned");
   const attached = await next.next("attached");
   const verified = await next.next("verified");
   if (abandoned.region !== region) {
-    failures.push(`Cannot explain the abandoned lock of "${regionName(abandoned.region)}": want "${regionName(region)}"`);
+    failures.push(
+      `Cannot explain the abandoned lock of "${regionName(abandoned.region)}": want "${regionName(region)}"`,
+    );
   }
-  await delay(AFTERWARDS);
   return {
     killed: "reader",
     held: regionName(region),
@@ -87,15 +100,15 @@ async function recoverFromReader(run: Run): Promise<Recovery> {
     noticedMilliseconds: since(abandoned.at),
     replacedMilliseconds: since(attached.at),
     recoveredMilliseconds: since(verified.at),
-    framesAfter: (writer.latest("progress")?.frames ?? 0) - before,
+    framesAfter: await framesAfter(),
   };
 }
 
 /** The broker dies. The two go on as if nothing was; a third process finds the server by the next broker. */
 async function recoverFromBroker(run: Run): Promise<Recovery> {
   const { reader, writer, options, setting, failures } = run;
-  const before = reader.latest("progress")?.frames ?? 0;
   const since = kill(run, run.broker!);
+  const framesAfter = counter(reader);
   await run.broker!.ended;
   // The agent is for the system to start again; of the others, one becomes the broker.
   run.broker = options.broker === "swift" ? await startBroker("swift", setting.broker.service!) : undefined;
@@ -103,14 +116,17 @@ async function recoverFromBroker(run: Run): Promise<Recovery> {
   const found = await finder.next("found");
   await finder.success();
   if (found.pid !== writer.pid) failures.push(`Cannot trust the server ${found.pid}: want ${writer.pid}`);
-  if (found.wrong >= 0) failures.push(`Cannot verify what the third process found: byte ${found.wrong} is wrong`);
-  await delay(AFTERWARDS);
-  const framesAfter = (reader.latest("progress")?.frames ?? 0) - before;
-  if (framesAfter <= 0) failures.push("Cannot see the direct link living on: no frame came after the broker's death");
+  if (found.wrong >= 0) {
+    failures.push(`Cannot verify what the third process found: byte ${found.wrong} is wrong`);
+  }
+  const frames = await framesAfter();
+  if (frames <= 0) {
+    failures.push("Cannot see the direct link living on: no frame came after the broker's death");
+  }
   return {
     killed: "broker",
     recoveredMilliseconds: since(found.at),
     connectMilliseconds: round(found.connectMilliseconds, 1),
-    framesAfter,
+    framesAfter: frames,
   };
 }

@@ -24,13 +24,19 @@ export function bytes(count: number): string {
 export function summary(result: Result, colored: boolean): string {
   const paint = (color: (text: string) => string, text: string): string => colored ? color(text) : text;
   const rows: [string, string][] = [
-    ["regions", `${result.regions} × ${bytes(result.byteLength)}, ${result.started}, broker ${result.broker}`],
+    [
+      "regions",
+      `${result.regions} × ${bytes(result.byteLength)}, ${result.started}, broker ${result.broker}`,
+    ],
     ["frames", `${result.framesWritten} written, ${result.frames} verified, every byte`],
     ["throughput", throughput(result)],
     ["wake", `${wake(result.wakeMicroseconds)}, reader asleep, commits paced`],
     ["", `${wake(result.frameWakeMicroseconds)}, reader asleep, between frames`],
     ["connect", `${result.connectMilliseconds} ms, with waiting for the writer`],
-    ["attach", `${result.attachMilliseconds} ms for all regions`],
+    [
+      "attach",
+      `${result.attachMilliseconds} ms for all regions, ${result.viewMilliseconds} ms for the first views`,
+    ],
     ["writer's memory", memory(result.residentBytes.writer, "made")],
     ["reader's memory", memory(result.residentBytes.reader, "opened")],
     ...(result.recovery === null ? [] : recovery(result.recovery)),
@@ -60,10 +66,16 @@ function memory({ before, after, end }: Resident, doing: string): string {
 
 function recovery(recovery: Recovery): [string, string][] {
   const { killed, held, recoveredMilliseconds } = recovery;
-  const rows: [string, string][] = [["killed", held === undefined ? killed : `${killed}, with the lock of ${held}`]];
+  const rows: [string, string][] = [[
+    "killed",
+    held === undefined ? killed : `${killed}, with the lock of ${held}`,
+  ]];
   if (killed === "writer") {
     rows.push(
-      ["noticed", `${recovery.noticedMilliseconds} ms: the reader's regions are orphans, the lock is abandoned`],
+      [
+        "noticed",
+        `${recovery.noticedMilliseconds} ms: the reader's regions are orphans, the lock is abandoned`,
+      ],
       ["replaced", `${recovery.replacedMilliseconds} ms: a new writer serves`],
       ["attached", `${recovery.reattachedMilliseconds} ms: the reader has its regions open`],
       ["recovered", `${recoveredMilliseconds} ms: a frame is verified, ${recovery.framesAfter} soon after`],
@@ -72,12 +84,18 @@ function recovery(recovery: Recovery): [string, string][] {
     rows.push(
       ["noticed", `${recovery.noticedMilliseconds} ms: the writer has the abandoned lock, and writes on`],
       ["replaced", `${recovery.replacedMilliseconds} ms: a new reader has all regions open`],
-      ["recovered", `${recoveredMilliseconds} ms: it has verified a frame; ${recovery.framesAfter} were written`],
+      [
+        "recovered",
+        `${recoveredMilliseconds} ms: it has verified a frame; ${recovery.framesAfter} were written`,
+      ],
     );
   } else {
     rows.push(
       ["direct link", `lived on: ${recovery.framesAfter} frames verified since, no new connection`],
-      ["found again", `${recoveredMilliseconds} ms: by a new process, ${recovery.connectMilliseconds} ms of it connecting`],
+      [
+        "found again",
+        `${recoveredMilliseconds} ms: by a new process, ${recovery.connectMilliseconds} ms of it connecting`,
+      ],
     );
   }
   return rows;

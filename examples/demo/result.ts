@@ -46,6 +46,8 @@ export interface Result {
   readonly connectMilliseconds: number;
   /** From the first `open` to all regions open. */
   readonly attachMilliseconds: number;
+  /** From then to a view of each region. */
+  readonly viewMilliseconds: number;
   /** Resident memory before the regions were made or opened, after that, and in the end. */
   readonly residentBytes: { readonly writer: Resident; readonly reader: Resident };
   readonly recovery: Recovery | null;

@@ -7,8 +7,9 @@ import type { BrokerSelection } from "../../mod.ts";
 import { startBroker } from "./brokers.ts";
 import { Child } from "./child.ts";
 import type { ReaderCommand, ReaderEvents, Setting, WriterCommand, WriterEvents } from "./messages.ts";
-import type { Options } from "./options.ts";
+import { type Options, UsageError } from "./options.ts";
 import { recover } from "./recovery.ts";
+import { bytes } from "./report.ts";
 import type { Recovery, Result } from "./result.ts";
 import { round } from "./statistics.ts";
 import { sharedClock } from "./stamps.ts";
@@ -60,6 +61,11 @@ export function delay(milliseconds: number): Promise<void> {
  */
 export async function runDemo(options: Options, progress: (run: Run) => void): Promise<Result> {
   const { regions, byteLength } = options;
+  const { available } = Deno.systemMemoryInfo();
+  if (regions * byteLength > available) {
+    const wanted = `${regions} regions of ${bytes(byteLength)}`;
+    throw new UsageError(`Cannot share ${wanted}: this machine has ${bytes(available)} of memory left`);
+  }
   const id = crypto.randomUUID().slice(0, 8);
   const service = `xpc-shmem.demo.${id}.broker`;
   // Nobody else's broker is disturbed, and a run none of another.
@@ -110,7 +116,7 @@ async function startBoth(
 async function conduct(run: Run, started: string): Promise<Result> {
   const { options, clock, failures } = run;
   await run.writer.next("ready");
-  const { connectMilliseconds, attachMilliseconds } = await run.reader.next("attached");
+  const { connectMilliseconds, attachMilliseconds, viewMilliseconds } = await run.reader.next("attached");
 
   const begin = clock();
   run.writer.tell({ do: "write" });
@@ -139,7 +145,9 @@ async function conduct(run: Run, started: string): Promise<Result> {
 
   failures.push(...read.errors);
   const wanted = options.kill === "writer" ? 2 : 1;
-  if (read.attachments !== wanted) failures.push(`Cannot explain ${read.attachments} attachments: want ${wanted}`);
+  if (read.attachments !== wanted) {
+    failures.push(`Cannot explain ${read.attachments} attachments: want ${wanted}`);
+  }
   if (read.frames === 0) failures.push("Cannot verify anything: the reader took no frame");
   const rate = (frames: number, until: number): number => {
     return round(frames * options.byteLength / (until - begin), 2); // bytes a nanosecond
@@ -160,6 +168,7 @@ async function conduct(run: Run, started: string): Promise<Result> {
     frameWakeMicroseconds: read.frameWake,
     connectMilliseconds: round(connectMilliseconds, 2),
     attachMilliseconds: round(attachMilliseconds, 2),
+    viewMilliseconds: round(viewMilliseconds, 2),
     residentBytes: { writer: written.residentBytes, reader: read.residentBytes },
     recovery,
     errors: failures.length,

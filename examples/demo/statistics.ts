@@ -16,7 +16,8 @@ export interface Distribution {
  */
 export function distribution(samples: readonly number[]): Distribution {
   const sorted = Float64Array.from(samples).sort();
-  const rank = (part: number): number => round(sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? 0, 1);
+  const rank = (part: number): number =>
+    round(sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? 0, 1);
   return { p50: rank(0.5), p99: rank(0.99), samples: sorted.length };
 }
 

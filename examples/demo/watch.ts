@@ -77,9 +77,15 @@ export class Watch {
     // Perhaps newer than what was yielded: the iterator will tell of it again.
     const { revision } = region;
     if (revision !== this.#verified) {
-      const wrong = findWrong(readableFrame(region), { writer: this.#attachment.writer, region: this.#index, revision });
+      const wrong = findWrong(readableFrame(region), {
+        writer: this.#attachment.writer,
+        region: this.#index,
+        revision,
+      });
       if (wrong >= 0) {
-        tally.errors.push(`Cannot verify revision ${revision} of "${regionName(this.#index)}": byte ${wrong} is wrong`);
+        tally.errors.push(
+          `Cannot verify revision ${revision} of "${regionName(this.#index)}": byte ${wrong} is wrong`,
+        );
       }
       this.#verified = revision;
       tally.frames++;

@@ -23,7 +23,7 @@
  * ```
  *
  * @example The client reads
- * ```ts no-eval
+ * ```ts ignore
  * import { connect } from "@xpc/shmem";
  *
  * await using studio = await connect("com.example.studio", { signal: AbortSignal.timeout(10_000) });

@@ -1,5 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { connect, join, NameTakenError, serve } from "../mod.ts";
+import { load } from "../ffi/load.ts";
 import { App, RemoteError, uniqueName } from "./_support/process.ts";
+
+await load(); // before the tests: the library stays open, which the resource sanitizer would take for a leak
 
 const MEBIBYTE = 2 ** 20;
 
@@ -41,7 +45,10 @@ Deno.test("connect() and serve() work at once, in five rounds", async () => {
 
 Deno.test("connect() gives up when its signal says so", async () => {
   await using client = new App();
-  const error = await assertRejects(() => client.call("connect", { ...setting({}), timeout: 100 }), RemoteError);
+  const error = await assertRejects(
+    () => client.call("connect", { ...setting({}), timeout: 100 }),
+    RemoteError,
+  );
   assertEquals(error.name, "TimeoutError");
 });
 
@@ -67,7 +74,11 @@ Deno.test("serve() of a name that is served fails, and names who serves it", asy
   await using first = new App();
   await using second = new App();
   await first.call("serve", common);
-  const error = await assertRejects(() => second.call("serve", common), RemoteError, `process ${first.pid} serves it`);
+  const error = await assertRejects(
+    () => second.call("serve", common),
+    RemoteError,
+    `process ${first.pid} serves it`,
+  );
   assertEquals(error.name, "NameTakenError");
   // The refused one left nothing behind: the first still serves.
   await using client = new App();
@@ -97,9 +108,15 @@ Deno.test("connect() is refused where the schemas differ", async () => {
   await using server = new App();
   await using client = new App();
   await server.call("serve", { ...common, schema: "frames v2" });
-  const error = await assertRejects(() => client.call("connect", { ...common, schema: "frames v3" }), RemoteError);
+  const error = await assertRejects(
+    () => client.call("connect", { ...common, schema: "frames v3" }),
+    RemoteError,
+  );
   assertEquals(error.name, "IncompatibleError");
-  assertEquals((await assertRejects(() => client.call("connect", common), RemoteError)).name, "IncompatibleError");
+  assertEquals(
+    (await assertRejects(() => client.call("connect", common), RemoteError)).name,
+    "IncompatibleError",
+  );
   assertEquals(await client.call("connect", { ...common, schema: "frames v2" }), server.pid);
 });
 
@@ -124,7 +141,11 @@ Deno.test("a killed server leaves the client what it mapped, an error, and the n
   await client.call("open", { region: "frame" });
   await first.call("fill", { region: "frame", value: 9 });
   await first.call("commit", { region: "frame" });
-  assertEquals(await client.call("change", { region: "frame" }), { revision: 1, generation: 1, replaced: false });
+  assertEquals(await client.call("change", { region: "frame" }), {
+    revision: 1,
+    generation: 1,
+    replaced: false,
+  });
   const waiting = client.call("change", { region: "frame" });
   const failed = assertRejects(() => waiting, RemoteError, "the server is gone");
   await first.kill();
@@ -156,7 +177,11 @@ Deno.test("a killed client leaves the server as it was", async () => {
   await other.call("open", { region: "frame" });
   assertEquals(await server.call("clients"), 1);
   await server.call("commit", { region: "frame" });
-  assertEquals(await other.call("change", { region: "frame" }), { revision: 1, generation: 1, replaced: false });
+  assertEquals(await other.call("change", { region: "frame" }), {
+    revision: 1,
+    generation: 1,
+    replaced: false,
+  });
 });
 
 Deno.test("a killed broker is replaced: links live on, the server registers again", async () => {
@@ -170,7 +195,11 @@ Deno.test("a killed broker is replaced: links live on, the server registers agai
   await client.call("open", { region: "frame" });
   await broker.kill();
   await server.call("commit", { region: "frame" });
-  assertEquals(await client.call("change", { region: "frame" }), { revision: 1, generation: 1, replaced: false });
+  assertEquals(await client.call("change", { region: "frame" }), {
+    revision: 1,
+    generation: 1,
+    replaced: false,
+  });
   await using late = new App();
   assertEquals(await late.call("connect", common), server.pid);
 });
@@ -212,9 +241,17 @@ Deno.test("Server.replace() tells clients, who keep the old memory and open the 
   await client.call("connect", common);
   await client.call("open", { region: "frame" });
   await server.call("replace", { region: "frame", byteLength: 8192 });
-  assertEquals(await client.call("change", { region: "frame" }), { revision: 1, generation: 2, replaced: true });
+  assertEquals(await client.call("change", { region: "frame" }), {
+    revision: 1,
+    generation: 2,
+    replaced: true,
+  });
   assertEquals(await client.call("sum", { region: "frame" }), { total: 4096, length: 4096 });
-  assertEquals(await client.call("open", { region: "frame" }), { byteLength: 8192, generation: 2, clients: "write" });
+  assertEquals(await client.call("open", { region: "frame" }), {
+    byteLength: 8192,
+    generation: 2,
+    clients: "write",
+  });
   assertEquals(await client.call("sum", { region: "frame" }), { total: 0, length: 8192 });
 });
 
@@ -230,4 +267,72 @@ Deno.test("opening eight regions of 100 MiB copies nothing", async () => {
   await client.call("openAll", { regions: names });
   const after = await client.call<number>("resident");
   assert(after - before < 16 * MEBIBYTE, `resident memory grew from ${before} to ${after} bytes`);
+});
+
+Deno.test("two servers of one name in one realm: the second is refused, or replaces the first", async () => {
+  const broker = { service: uniqueName("broker") };
+  const name = uniqueName("service");
+  const regions = { frame: { byteLength: 4096 } };
+  await using first = await serve(name, { regions, broker });
+  const refused = await assertRejects(() => serve(name, { regions, broker }), NameTakenError);
+  assertEquals(refused.pid, Deno.pid);
+  await using second = await serve(name, { regions, broker, policy: "replace" });
+  assertEquals(await first.closed instanceof NameTakenError, true);
+  second.region("frame").view(Uint8Array)[0] = 1;
+  await using client = await connect(name, { broker });
+  assertEquals((await client.open("frame")).view(Uint8Array)[0], 1);
+});
+
+Deno.test("join() twice at once in one realm makes a server and its client", async () => {
+  const broker = { service: uniqueName("broker") };
+  const name = uniqueName("service");
+  const options = { regions: { frame: { byteLength: 4096 } }, broker };
+  const joined = await Promise.all([join(name, options), join(name, options), join(name, options)]);
+  try {
+    assertEquals(joined.map(({ role }) => role).sort(), ["client", "client", "server"]);
+  } finally {
+    for (const one of joined) await one.close();
+  }
+});
+
+Deno.test("Server.region(), add() and replace() check names and lengths", async () => {
+  const broker = { service: uniqueName("broker") };
+  await using server = await serve(uniqueName("service"), { regions: { frame: { byteLength: 4096 } }, broker });
+  assertThrows(() => server.region("sound"), Deno.errors.NotFound, `this server has "frame"`);
+  await assertRejects(() => server.add("frame", { byteLength: 1 }), TypeError, "there is one");
+  await assertRejects(() => server.add("", { byteLength: 1 }), TypeError, "1 to 128 printable characters");
+  await assertRejects(() => server.add("sound", { byteLength: 0 }), RangeError, 'region "sound"');
+  await assertRejects(() => server.replace("sound", { byteLength: 1 }), Deno.errors.NotFound);
+  await assertRejects(() => server.replace("frame", { byteLength: 1, clients: "read" }), TypeError, "for good");
+  const sound = await server.add("sound", { byteLength: 10 });
+  assertEquals([sound.byteLength, sound.generation, server.regions], [10, 1, ["frame", "sound"]]);
+  const before = server.region("frame");
+  const view = before.view(Uint8Array);
+  const after = await server.replace("frame", { byteLength: 5000 });
+  assertEquals([after.byteLength, after.generation, after.revision, view.length], [5000, 2, 1, 0]);
+  assertThrows(() => before.view(Uint8Array), TypeError, "it is closed");
+});
+
+Deno.test("serve() that fails leaves nothing behind", async () => {
+  const broker = { service: uniqueName("broker") };
+  const regions = { frame: { byteLength: 4096 }, huge: { byteLength: 2 ** 50 } };
+  await assertRejects(() => serve("not a name", { regions, broker }), TypeError, '"not a name"');
+  await assertRejects(() => serve("com.example.huge", { regions, broker }), RangeError, 'region "huge"');
+  // The sanitizers of this test see to the rest.
+});
+
+Deno.test("a server and a client in a worker and in the main realm share one process", async () => {
+  const common = { service: uniqueName("broker"), name: uniqueName("service") };
+  const regions = { frame: { byteLength: 4096 } };
+  await using server = await serve(common.name, { regions, broker: { service: common.service } });
+  const worker = new Worker(new URL("./_support/waiting_worker.ts", import.meta.url), { type: "module" });
+  const told = Promise.withResolvers<MessageEvent>();
+  const done = Promise.withResolvers<MessageEvent>();
+  worker.onmessage = (event) => event.data === "waiting" ? told.resolve(event) : done.resolve(event);
+  worker.postMessage(common);
+  await told.promise;
+  server.region("frame").view(Uint8Array)[0] = 42;
+  server.region("frame").commit(); // wakes a thread that sits in waitSync()
+  assertEquals((await done.promise).data, 42);
+  worker.terminate();
 });

@@ -45,6 +45,8 @@ export class BrokerClient {
   readonly #embedded: boolean;
   readonly #listeners = new Set<BrokerListener>();
   readonly #closed = new AbortController();
+  /** Who in this realm serves a name, or is about to. The broker takes all of them for one. */
+  readonly claims = new Map<string, object>();
   #users = 0;
   #connection: Promise<Connection> | undefined;
   #broker: Broker | undefined;

@@ -237,6 +237,7 @@ export class Client implements AsyncDisposable {
  * @throws the signal's reason, if it aborts first
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { connect, serve } from "@xpc/shmem";
  *
  * await using server = await serve("com.example.connect", { regions: { frame: { byteLength: 4096 } } });
@@ -244,7 +245,7 @@ export class Client implements AsyncDisposable {
  *
  * await using client = await connect("com.example.connect", { signal: AbortSignal.timeout(10_000) });
  * const frame = await client.open("frame");
- * console.assert(frame.view(Float32Array)[0] === 0.5);
+ * assert(frame.view(Float32Array)[0] === 0.5);
  * ```
  */
 export async function connect(name: string, options: ConnectOptions = {}): Promise<Client> {

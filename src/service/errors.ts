@@ -3,13 +3,14 @@
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { NameTakenError, serve } from "@xpc/shmem";
  *
  * await using _first = await serve("com.example.taken", { regions: { frame: { byteLength: 4096 } } });
  * try {
  *   await using _second = await serve("com.example.taken", { regions: { frame: { byteLength: 4096 } } });
  * } catch (error) {
- *   console.assert(error instanceof NameTakenError && error.pid === Deno.pid);
+ *   assert(error instanceof NameTakenError && error.pid === Deno.pid);
  * }
  * ```
  */
@@ -33,10 +34,11 @@ export class NameTakenError extends Error {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { IncompatibleError } from "@xpc/shmem";
  *
  * const error = new IncompatibleError("Cannot connect: the schemas differ");
- * console.assert(error.name === "IncompatibleError");
+ * assert(error.name === "IncompatibleError");
  * ```
  */
 export class IncompatibleError extends Error {
@@ -52,10 +54,11 @@ export class IncompatibleError extends Error {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { BrokerUnavailableError } from "@xpc/shmem";
  *
  * const error = new BrokerUnavailableError("io.jsr.xpc.shmem", "there is no such service");
- * console.assert(error.message.includes("agent:install"));
+ * assert(error.message.includes("agent:install"));
  * ```
  */
 export class BrokerUnavailableError extends Error {

@@ -22,12 +22,13 @@ export interface JoinOptions extends Omit<ServeOptions, "policy">, Omit<ConnectO
  * @throws the signal's reason, if it aborts first
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { join } from "@xpc/shmem";
  *
  * const options = { regions: { frame: { byteLength: 4096 } } };
  * await using first = await join("com.example.join", options);
  * await using second = await join("com.example.join", options);
- * console.assert(first.role === "server" && second.role === "client");
+ * assert(first.role === "server" && second.role === "client");
  * ```
  */
 export async function join(name: string, options: JoinOptions): Promise<Server | Client> {

@@ -78,6 +78,7 @@ export abstract class Region implements AsyncDisposable {
    * @throws the signal's reason, from `next()`, when it aborts
    * @example
    * ```ts
+   * import { assert } from "@std/assert";
    * import { connect, serve } from "@xpc/shmem";
    *
    * await using server = await serve("com.example.changes", { regions: { frame: { byteLength: 4096 } } });
@@ -85,7 +86,7 @@ export abstract class Region implements AsyncDisposable {
    * const frame = await client.open("frame");
    * server.region("frame").commit();
    * for await (const { revision } of frame.changes()) {
-   *   console.assert(revision === 1);
+   *   assert(revision === 1);
    *   break;
    * }
    * ```

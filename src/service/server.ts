@@ -127,11 +127,25 @@ export class Server implements AsyncDisposable {
     await this.close();
   }
 
-  /** @internal Registers; gives the broker's reply. A reply with `registered` true makes it serve. */
+  /**
+   * @internal Registers; gives the broker's reply, or what it would say if another server of this realm has the
+   * name. A reply with `registered` true makes this one serve.
+   */
   async register(policy: "reject" | "replace" | "join", signal: AbortSignal | undefined): Promise<XpcRecord> {
-    using endpoint = this.#host.endpoint();
+    const other = this.#broker.claims.get(this.name);
+    if (other instanceof Server) {
+      if (policy === "join") return await this.#broker.lookup(this.name, 0n, signal);
+      if (policy === "reject") return { ok: false, code: "name_taken", pid: BigInt(Deno.pid) };
+      await other.#evict(Deno.pid);
+    }
+    this.#broker.claims.set(this.name, this);
     // Before the reply: the broker may die right after it.
     this.#broker.add(this.#listener);
+    return await this.#register(policy, signal);
+  }
+
+  async #register(policy: "reject" | "replace" | "join", signal: AbortSignal | undefined): Promise<XpcRecord> {
+    using endpoint = this.#host.endpoint();
     const after = BigInt(this.#generation);
     const reply = await this.#broker.request(
       { op: "register", name: this.name, endpoint, policy, after },
@@ -147,7 +161,7 @@ export class Server implements AsyncDisposable {
   async #again(): Promise<void> {
     if (this.#generation === 0 || this.#closing !== undefined) return;
     try {
-      await this.register("replace", undefined);
+      await this.#register("replace", undefined);
     } catch (error) {
       if (this.#closing === undefined) this.#closing = this.#close(error as Error);
     }
@@ -157,7 +171,13 @@ export class Server implements AsyncDisposable {
     if (values["event"] !== "replaced" || values["name"] !== this.name) return;
     if (values["generation"] !== BigInt(this.#generation)) return;
     this.#generation = 0; // it is another's now: nothing to unregister
-    this.#closing ??= this.#close(new NameTakenError(this.name, Number(values["pid"])));
+    void this.#evict(Number(values["pid"]));
+  }
+
+  /** Another serves the name. */
+  #evict(pid: number): Promise<void> {
+    this.#closing ??= this.#close(new NameTakenError(this.name, pid));
+    return this.#closing;
   }
 
   async #close(error: Error | undefined): Promise<void> {
@@ -170,6 +190,7 @@ export class Server implements AsyncDisposable {
       const timeout = AbortSignal.timeout(UNREGISTER_TIMEOUT);
       await this.#broker.request({ op: "unregister", name: this.name, generation }, timeout).catch(() => {});
     }
+    if (this.#broker.claims.get(this.name) === this) this.#broker.claims.delete(this.name);
     await this.#broker.release();
     this.#closed.resolve(error);
   }
@@ -211,6 +232,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
  * @throws the signal's reason, if it aborts first
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { serve } from "@xpc/shmem";
  *
  * await using server = await serve("com.example.serve", {
@@ -224,7 +246,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
  *   using _ = await frame.mutex.lock();
  *   frame.view(Uint8Array).fill(1);
  * }
- * console.assert(frame.commit() === 1);
+ * assert(frame.commit() === 1);
  * ```
  */
 export async function serve(name: string, options: ServeOptions): Promise<Server> {

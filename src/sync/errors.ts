@@ -4,10 +4,11 @@
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { PeerGoneError } from "@xpc/shmem";
  *
  * const error = new PeerGoneError("Cannot wait for changes: the server is gone");
- * console.assert(error.name === "PeerGoneError");
+ * assert(error.name === "PeerGoneError");
  * ```
  */
 export class PeerGoneError extends Error {

@@ -68,6 +68,7 @@ export interface MutexPlace {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { connect, serve } from "@xpc/shmem";
  *
  * await using server = await serve("com.example.mutex", { regions: { frame: { byteLength: 4096 } } });
@@ -76,7 +77,7 @@ export interface MutexPlace {
  * {
  *   using guard = await frame.mutex.lock({ timeout: 1000 });
  *   if (guard.abandoned) console.log("the frame may be torn");
- *   console.assert(server.region("frame").mutex.tryLock() === undefined);
+ *   assert(server.region("frame").mutex.tryLock() === undefined);
  * }
  * ```
  */

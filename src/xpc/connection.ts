@@ -52,6 +52,7 @@ export interface RequestOptions {
  *
  * @example A listener and a connection in one process
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Connection, Listener } from "@xpc/shmem/xpc";
  *
  * await using listener = await Listener.anonymous(() => ({
@@ -60,7 +61,7 @@ export interface RequestOptions {
  * using endpoint = listener.endpoint();
  * await using connection = await Connection.toEndpoint(endpoint);
  * const { sum } = await connection.request({ a: 1 }, { timeout: 1000 });
- * console.assert(sum === 2);
+ * assert(sum === 2);
  * ```
  */
 export class Connection implements AsyncDisposable {

@@ -8,13 +8,14 @@ import { HeldObject } from "./_held.ts";
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Connection, Listener } from "@xpc/shmem/xpc";
  *
  * await using listener = await Listener.anonymous(() => ({ message: (m) => m.reply({ hello: "you" }) }));
  * using endpoint = listener.endpoint();
  * await using connection = await Connection.toEndpoint(endpoint);
  * const reply = await connection.request({});
- * console.assert(reply["hello"] === "you");
+ * assert(reply["hello"] === "you");
  * ```
  */
 export class Endpoint implements Disposable {

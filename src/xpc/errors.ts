@@ -14,10 +14,11 @@ export type ConnectionErrorKind = "interrupted" | "invalid" | "requirement" | "o
  *
  * @example Tell a peer that is gone from other errors
  * ```ts
+ * import { assert } from "@std/assert";
  * import { ConnectionError } from "@xpc/shmem/xpc";
  *
  * const error = new ConnectionError("Cannot send: the connection is closed", "invalid");
- * console.assert(error.kind === "invalid");
+ * assert(error.kind === "invalid");
  * ```
  */
 export class ConnectionError extends Error {

@@ -4,10 +4,11 @@
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Int64 } from "@xpc/shmem/xpc";
  *
  * const pid = new Int64(1234n);
- * console.assert(pid.value === 1234n);
+ * assert(pid.value === 1234n);
  * ```
  */
 export class Int64 {

@@ -4,6 +4,7 @@
  *
  * @example Ask another part of the program
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Connection, Listener } from "@xpc/shmem/xpc";
  *
  * await using listener = await Listener.anonymous(() => ({
@@ -12,7 +13,7 @@
  * using endpoint = listener.endpoint();
  * await using connection = await Connection.toEndpoint(endpoint);
  * const { echo } = await connection.request({ text: "hello" });
- * console.assert(echo === "hello");
+ * assert(echo === "hello");
  * ```
  *
  * @module

@@ -3,10 +3,11 @@
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Uuid } from "@xpc/shmem/xpc";
  *
  * const uuid = Uuid.parse("6ba7b810-9dad-11d1-80b4-00c04fd430c8");
- * console.assert(uuid.toString() === "6ba7b810-9dad-11d1-80b4-00c04fd430c8");
+ * assert(uuid.toString() === "6ba7b810-9dad-11d1-80b4-00c04fd430c8");
  * ```
  */
 export class Uuid {

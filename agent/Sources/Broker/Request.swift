@@ -76,7 +76,11 @@ extension WireValue {
   }
 
   fileprivate var asUInt64: UInt64? {
-    if case .uint64(let number) = self { number } else { nil }
+    switch self {
+    case .uint64(let number): number
+    case .int64(let number): UInt64(exactly: number)
+    default: nil
+    }
   }
 
   fileprivate var asGeneration: UInt64? {

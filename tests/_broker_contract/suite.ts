@@ -1,0 +1,9 @@
+import type { BrokerKind } from "./brokers.ts";
+
+/** A test that every broker has to pass. */
+export interface ContractTest {
+  /** What it shows. */
+  readonly name: string;
+  /** Fails where the broker does not do that. */
+  run(kind: BrokerKind): Promise<void>;
+}

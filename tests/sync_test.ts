@@ -38,7 +38,11 @@ Deno.test("Mutex.lock() gives up after its timeout and leaves no trace", async (
   await server.call("lock", { region: "frame" });
   const error = await assertRejects(() => client.call("lock", { region: "frame", timeout: 30 }), RemoteError);
   assertEquals(error.name, "TimeoutError");
-  await assertRejects(() => client.call("lockSync", { region: "frame", timeout: 30 }), RemoteError, "within 30 ms");
+  await assertRejects(
+    () => client.call("lockSync", { region: "frame", timeout: 30 }),
+    RemoteError,
+    "within 30 ms",
+  );
   await server.call("unlock", { region: "frame" });
   assertEquals(await server.call("tryLock", { region: "frame" }), true);
 });
@@ -155,6 +159,17 @@ Deno.test("a region that is closed while it holds the mutex gives it back", asyn
   assertEquals(guard?.abandoned, false);
 });
 
+Deno.test("a client that leaves does not take the mutex from the server", async () => {
+  const { name, broker, regions } = setting(FRAME);
+  await using server = await serve(name, { regions, broker: { service: broker } });
+  using _ = server.region("frame").mutex.lockSync();
+  for (let round = 0; round < 2; round++) {
+    await using client = await connect(name, { broker: { service: broker } });
+    const frame = await client.open("frame");
+    assertEquals(frame.mutex.tryLock(), undefined);
+  }
+});
+
 Deno.test("Mutex: two processes add to one counter 2,000 times each, and lose nothing", async () => {
   const common = setting(FRAME);
   await using server = new App("counter_app.ts");
@@ -237,7 +252,11 @@ Deno.test("changes() conflates, begins after `after`, and ends with its signal a
   assertEquals(seen, [5, 7]);
 
   const abort = new AbortController();
-  const aborted = assertRejects(() => frame.changes({ after: 7, signal: abort.signal }).next(), Error, "enough");
+  const aborted = assertRejects(
+    () => frame.changes({ after: 7, signal: abort.signal }).next(),
+    Error,
+    "enough",
+  );
   abort.abort(new Error("enough"));
   await aborted;
 
@@ -274,7 +293,11 @@ Deno.test("commit() to a client that was killed while it waited reaches the othe
     await app.call("connect", common);
     await app.call("open", { region: "frame" });
   }
-  const unanswered = assertRejects(() => dead.call("change", { region: "frame" }), Error, "the process ended");
+  const unanswered = assertRejects(
+    () => dead.call("change", { region: "frame" }),
+    Error,
+    "the process ended",
+  );
   await dead.kill();
   await unanswered;
   const change = alive.call("change", { region: "frame" });

@@ -315,6 +315,8 @@ export class ClientLink implements Bell {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#regions].map((region) => region.close()));
+    // It is we who leave: what the server holds, it holds still.
+    this.#connection.unguard();
     await this.#connection.close();
     await (await this.#bell)?.close();
     const { shim } = this.#queue.library;

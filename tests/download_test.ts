@@ -223,10 +223,8 @@ const EXCHANGE = `
 `;
 const EXCHANGED = "shared 7\nsealed 7\nback\n";
 
-/**
- * What the README says is needed. The user id is asked of Deno, to compare it with that of who connects.
- */
-const PERMISSIONS = ["--allow-ffi", "--allow-sys=uid"];
+/** What the README says is needed in a checkout. */
+const PERMISSIONS = ["--allow-ffi"];
 
 Deno.test("load() needs --allow-ffi in a checkout", async () => {
   const { code, stdout, stderr } = await run(LOAD, ["--allow-ffi"], {});

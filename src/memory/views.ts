@@ -8,18 +8,19 @@ export interface ViewConstructor<V extends ArrayBufferView> {
   readonly BYTES_PER_ELEMENT?: number;
 }
 
-/** The methods of typed arrays that write, or hand out what can be written through. */
-type Mutator = "set" | "fill" | "copyWithin" | "reverse" | "sort" | "subarray" | "buffer";
-
 /**
- * A view of memory that must not be written: the kernel kills a process that does. The type leaves out what writes.
+ * A view of memory that must not be written: the kernel kills a process that does. The type leaves out what writes,
+ * or hands out what can be written through.
  *
  * @typeParam V the view, such as `Float32Array`
  */
 export type ReadOnlyView<V extends ArrayBufferView> = V extends DataView
   ? Pick<V, Exclude<keyof V, `set${string}` | "buffer">>
   : V extends { readonly [index: number]: infer E } ?
-      & Pick<V, Exclude<keyof V, Mutator | number>>
+      & Pick<
+        V,
+        Exclude<keyof V, "set" | "fill" | "copyWithin" | "reverse" | "sort" | "subarray" | "buffer" | number>
+      >
       & {
         /** The element at an index. */
         readonly [index: number]: E;

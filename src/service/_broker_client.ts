@@ -46,7 +46,7 @@ export class BrokerClient {
   readonly #listeners = new Set<BrokerListener>();
   readonly #closed = new AbortController();
   /** Who in this realm serves a name, or is about to. The broker takes all of them for one. */
-  readonly claims = new Map<string, object>();
+  readonly claims: Map<string, object> = new Map();
   #users = 0;
   #connection: Promise<Connection> | undefined;
   #broker: Broker | undefined;

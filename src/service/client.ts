@@ -131,6 +131,13 @@ export class Client implements AsyncDisposable {
    * @throws the signal's reason, if it aborts first
    */
   open(name: string, options: OpenOptions & { write: true }): Promise<WritableRegion>;
+  /**
+   * Opens a region to read it only; otherwise as above.
+   *
+   * @param name its name
+   * @param options when to give up
+   * @returns the region
+   */
   open(name: string, options?: OpenOptions & { write?: false | undefined }): Promise<ReadableRegion>;
   async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
     const { write = false, prefault = false, signal } = options;

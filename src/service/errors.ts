@@ -19,6 +19,8 @@ export class NameTakenError extends Error {
   readonly pid: number;
 
   /**
+   * Makes the error.
+   *
    * @param name the name
    * @param pid who serves it
    */
@@ -42,7 +44,11 @@ export class NameTakenError extends Error {
  * ```
  */
 export class IncompatibleError extends Error {
-  /** @param message what does not fit */
+  /**
+   * Makes the error.
+   *
+   * @param message what does not fit
+   */
   constructor(message: string) {
     super(message);
     this.name = "IncompatibleError";
@@ -63,6 +69,8 @@ export class IncompatibleError extends Error {
  */
 export class BrokerUnavailableError extends Error {
   /**
+   * Makes the error.
+   *
    * @param service the broker's Mach service
    * @param reason what was found instead
    */

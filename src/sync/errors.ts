@@ -12,7 +12,11 @@
  * ```
  */
 export class PeerGoneError extends Error {
-  /** @param message what could not be done */
+  /**
+   * Makes the error.
+   *
+   * @param message what could not be done
+   */
   constructor(message: string) {
     super(message);
     this.name = "PeerGoneError";

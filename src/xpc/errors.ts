@@ -26,6 +26,8 @@ export class ConnectionError extends Error {
   readonly kind: ConnectionErrorKind;
 
   /**
+   * Makes the error.
+   *
    * @param message what could not be done
    * @param kind why
    */

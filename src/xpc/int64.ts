@@ -16,6 +16,8 @@ export class Int64 {
   readonly value: bigint;
 
   /**
+   * Marks a number as signed.
+   *
    * @param value from -2^63 to 2^63 - 1
    * @throws {RangeError} if it is outside of that
    */

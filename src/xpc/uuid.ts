@@ -15,6 +15,8 @@ export class Uuid {
   readonly bytes: Uint8Array;
 
   /**
+   * Makes a UUID of its bytes.
+   *
    * @param bytes 16 bytes, copied
    * @throws {RangeError} if there are not 16
    */

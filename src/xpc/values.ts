@@ -39,6 +39,7 @@ export type XpcValue =
 
 /** A dictionary of {@linkcode XpcValue}s: the form of every message. Received ones have no prototype. */
 export interface XpcRecord {
+  /** A value by its key. */
   readonly [key: string]: XpcValue | undefined;
 }
 

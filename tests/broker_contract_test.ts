@@ -6,10 +6,11 @@ import { lookupTests } from "./_broker_contract/lookup.ts";
 import { registryTests } from "./_broker_contract/registry.ts";
 import { requestTests } from "./_broker_contract/requests.ts";
 import { watchTests } from "./_broker_contract/watch.ts";
+import { wireTests } from "./_broker_contract/wire.ts";
 
 await load();
 
-const tests = [...helloTests, ...requestTests, ...registryTests, ...lookupTests, ...watchTests];
+const tests = [...helloTests, ...requestTests, ...registryTests, ...lookupTests, ...watchTests, ...wireTests];
 
 for (const kind of [EMBEDDED, SWIFT]) {
   for (const { name, run } of tests) {

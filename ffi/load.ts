@@ -55,8 +55,10 @@ async function open(): Promise<Library> {
     return bind(path, target);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
+    const named = environment("XPC_SHMEM_LIBRARY");
     throw new Deno.errors.NotFound(
-      `Cannot open the native library "${path}": ${error instanceof Error ? error.message : error}. ` +
+      `Cannot open the native library. Tried XPC_SHMEM_LIBRARY: ${named ?? "not set, or not readable"}; ` +
+        `"${path}": ${error instanceof Error ? error.message : error}. ` +
         `In a checkout, run "deno task build"; to use a library of your own, set XPC_SHMEM_LIBRARY to its path`,
       { cause: error },
     );

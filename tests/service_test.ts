@@ -297,13 +297,20 @@ Deno.test("join() twice at once in one realm makes a server and its client", asy
 
 Deno.test("Server.region(), add() and replace() check names and lengths", async () => {
   const broker = { service: uniqueName("broker") };
-  await using server = await serve(uniqueName("service"), { regions: { frame: { byteLength: 4096 } }, broker });
+  await using server = await serve(uniqueName("service"), {
+    regions: { frame: { byteLength: 4096 } },
+    broker,
+  });
   assertThrows(() => server.region("sound"), Deno.errors.NotFound, `this server has "frame"`);
   await assertRejects(() => server.add("frame", { byteLength: 1 }), TypeError, "there is one");
   await assertRejects(() => server.add("", { byteLength: 1 }), TypeError, "1 to 128 printable characters");
   await assertRejects(() => server.add("sound", { byteLength: 0 }), RangeError, 'region "sound"');
   await assertRejects(() => server.replace("sound", { byteLength: 1 }), Deno.errors.NotFound);
-  await assertRejects(() => server.replace("frame", { byteLength: 1, clients: "read" }), TypeError, "for good");
+  await assertRejects(
+    () => server.replace("frame", { byteLength: 1, clients: "read" }),
+    TypeError,
+    "for good",
+  );
   const sound = await server.add("sound", { byteLength: 10 });
   assertEquals([sound.byteLength, sound.generation, server.regions], [10, 1, ["frame", "sound"]]);
   const before = server.region("frame");

@@ -144,7 +144,10 @@ export class Server implements AsyncDisposable {
     return await this.#register(policy, signal);
   }
 
-  async #register(policy: "reject" | "replace" | "join", signal: AbortSignal | undefined): Promise<XpcRecord> {
+  async #register(
+    policy: "reject" | "replace" | "join",
+    signal: AbortSignal | undefined,
+  ): Promise<XpcRecord> {
     using endpoint = this.#host.endpoint();
     const after = BigInt(this.#generation);
     const reply = await this.#broker.request(

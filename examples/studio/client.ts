@@ -1,0 +1,21 @@
+/**
+ * The other app: looks at each frame that `server.ts` draws, in place. `deno run -A examples/studio/client.ts`
+ *
+ * @module
+ */
+import { connect, PeerGoneError } from "../../mod.ts";
+
+await using studio = await connect("com.example.studio", { signal: AbortSignal.timeout(10_000) });
+const frame = await studio.open("frame");
+try {
+  for await (const { revision } of frame.changes()) {
+    using guard = await frame.mutex.lock({ timeout: 1000 });
+    const pixels = frame.view(Float32Array);
+    console.log(
+      `revision ${revision}: from ${pixels[0]} to ${pixels.at(-1)}${guard.abandoned ? ", torn" : ""}`,
+    );
+  }
+} catch (error) {
+  if (!(error instanceof PeerGoneError)) throw error;
+  console.log(`the server is gone; its last frame is still here: ${frame.view(Float32Array)[0]}`);
+}

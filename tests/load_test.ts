@@ -52,7 +52,7 @@ Deno.test({
   ignore: Deno.build.os !== "linux", // where there is a library of that name
   async fn() {
     const message = await loading({ XPC_SHMEM_LIBRARY: "libc.so.6" }, ["-A"]);
-    assertStringIncludes(message, "Could not obtain symbol from the library: libc.so.6");
+    assertStringIncludes(message, "Could not obtain symbol from the library");
   },
 });
 

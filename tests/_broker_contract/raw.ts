@@ -28,6 +28,8 @@ const libc = Deno.build.os === "linux"
     sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
     recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize", nonblocking: true },
     close: { parameters: ["i32"], result: "i32" },
+    seteuid: { parameters: ["u32"], result: "i32" },
+    setfsuid: { parameters: ["u32"], result: "i32" },
   }).symbols
   : undefined;
 
@@ -87,8 +89,8 @@ export class RawConnection implements Disposable {
   readonly #fd: number;
   #requests = 0n;
 
-  /** Connects to the socket at `path`. */
-  constructor(path: string) {
+  /** Connects to the socket at `path`; root may do so in the name of another user, with root's way to the file. */
+  constructor(path: string, user?: number) {
     this.#fd = c().socket(AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0);
     assert(this.#fd >= 0, "a socket can be had");
     const address = new Uint8Array(110);
@@ -97,7 +99,13 @@ export class RawConnection implements Disposable {
     assertEquals(c().setsockopt(this.#fd, SOL_SOCKET, SO_PASSCRED, new Int32Array([1]), 4), 0);
     const patience = new BigInt64Array([PATIENCE_SECONDS, 0n]);
     assertEquals(c().setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, patience, 16), 0);
-    assertEquals(c().connect(this.#fd, address, address.length), 0, `a service listens at ${path}`);
+    if (user !== undefined) {
+      assertEquals(c().seteuid(user), 0);
+      c().setfsuid(0);
+    }
+    const result = c().connect(this.#fd, address, address.length);
+    if (user !== undefined) assertEquals(c().seteuid(0), 0);
+    assertEquals(result, 0, `a service listens at ${path}`);
   }
 
   /** Sends a message that awaits a reply, or none. */

@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert";
+import { serviceSocketPath } from "../../agent/_socket_path.ts";
 import { LIMITS } from "../../agent/protocol.ts";
 import { Int64, type XpcRecord, type XpcValue } from "../../src/xpc/mod.ts";
 import { BAD_REQUESTS } from "./bad_requests.ts";
 import { BrokerProcess } from "./brokers.ts";
 import { assertFailure, offer, Peer } from "./peer.ts";
+import { RawConnection } from "./raw.ts";
 import type { ContractTest } from "./suite.ts";
 
 /** What is wrong with a request, what is not, and the limits. */
@@ -136,6 +138,26 @@ export const requestTests: readonly ContractTest[] = [
       await peer[Symbol.asyncDispose]();
       assertEquals(new Set(await Promise.all(ended)), new Set(["failed"]));
       await other.waiting(0);
+    },
+  },
+  {
+    name: "4,096 peers: one more is refused without an answer, and has a place once another has left",
+    async run(kind) {
+      await using broker = await BrokerProcess.start(kind);
+      await using peer = await Peer.connect(broker.service);
+      await peer.counts("peers", 1);
+      const path = serviceSocketPath(broker.service);
+      using others = new DisposableStack();
+      for (let index = 1; index < LIMITS.peers - 1; index++) others.use(new RawConnection(path));
+      const last = new RawConnection(path);
+      await peer.counts("peers", LIMITS.peers);
+      using refused = new RawConnection(path);
+      assertEquals(await refused.receive(), undefined);
+      await peer.ok({ op: "list" });
+      last[Symbol.dispose]();
+      await peer.counts("peers", LIMITS.peers - 1);
+      await using another = await Peer.connect(broker.service);
+      await another.ok({ op: "list" });
     },
   },
 ];

@@ -4,6 +4,8 @@ import type { BrokerKind } from "./brokers.ts";
 export interface ContractTest {
   /** What it shows. */
   readonly name: string;
+  /** Why it cannot run here, if it cannot. */
+  readonly skipped?: string | undefined;
   /** Fails where the broker does not do that. */
   run(kind: BrokerKind): Promise<void>;
 }

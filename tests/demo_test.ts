@@ -86,7 +86,7 @@ Deno.test("demo --kill writer: the reader is told, and goes on with the next wri
 Deno.test("demo --kill reader: the writer gets the abandoned lock, and another reader comes", async () => {
   const { recovery } = await succeeds([...SMALL, "--kill", "reader"]);
   assertEquals(recovery?.killed, "reader");
-  assertEquals(recovery?.abandonedLocks, 1);
+  assertGreater(recovery?.abandonedLocks, 0);
   assert(recovery!.noticedMilliseconds! < recovery!.recoveredMilliseconds);
   assertGreater(recovery!.framesAfter, 0);
 });

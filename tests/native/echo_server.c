@@ -40,5 +40,7 @@ int main(int count, char **arguments) {
     }
   });
   xpc_connection_activate(listener);
+  puts("ready");
+  fflush(stdout);
   dispatch_main();
 }

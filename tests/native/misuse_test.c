@@ -149,7 +149,7 @@ static const struct {
   {"an endpoint of a received peer", endpoint_of_peer, "an endpoint of a received peer"},
   {"a target queue after activation", late_target, "the connection is active"},
   {"a message on a peer without a handler", no_handler, "without a handler"},
-  {"releasing the runtime's reference", released_peer, "over-release"},
+  {"releasing the runtime's reference", released_peer, "release"}, /* whichever side notices first */
   {"a reply through the wrong connection", wrong_reply, "a reply through the wrong connection"},
 };
 

@@ -124,6 +124,7 @@ setInterval(() => tell("progress", { frames: tally.frames }), PROGRESS_INTERVAL)
 while (!finished.signal.aborted) {
   const attachment = await attach(client, setting);
   attachments++;
+  wakes.touch(); // what was committed before could wake nobody here
   residentBytes ??= attachment.residentBytes;
   const { attachMilliseconds, viewMilliseconds, writer } = attachment;
   tell("attached", { at: clock(), connectMilliseconds, attachMilliseconds, viewMilliseconds, pid: writer });

@@ -11,8 +11,9 @@ import type { Recovery } from "./result.ts";
 import { delay, type Run, startReader, startWriter } from "./run.ts";
 import { round } from "./statistics.ts";
 
-/** How long frames are counted after a kill, in milliseconds, at least. */
+/** How long frames are counted when all has recovered, and how much longer if there is none, in milliseconds. */
 const AFTERWARDS = 300;
+const MOST_AFTERWARDS = 5000;
 
 /**
  * Kills a process of a run, and waits until all goes on.
@@ -40,8 +41,12 @@ function counter(survivor: Child<{ progress: { frames: number } }, never>): () =
   before.catch(() => {}); // told to who asks
   return async () => {
     const { frames } = await before;
-    await delay(AFTERWARDS);
-    return (survivor.latest("progress")?.frames ?? 0) - frames;
+    const enough = performance.now() + AFTERWARDS;
+    for (;;) {
+      const count = (survivor.latest("progress")?.frames ?? 0) - frames;
+      if (performance.now() > (count > 0 ? enough : enough + MOST_AFTERWARDS)) return count;
+      await delay(10);
+    }
   };
 }
 

@@ -44,3 +44,7 @@ declare module "@std/fmt/colors" {
   export function red(text: string): string;
   export function yellow(text: string): string;
 }
+declare module "@std/streams/text-line-stream" {
+  /** Text to lines; what comes after the last line break is a line too, unless it is empty. */
+  export class TextLineStream extends TransformStream<string, string> {}
+}

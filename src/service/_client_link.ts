@@ -60,6 +60,7 @@ export class ClientLink implements Bell {
   #bell: Promise<Doorbell | undefined> | undefined;
   readonly #unused = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
+  #bellReady = false;
   #orphaned = false;
 
   /** Connects and shakes hands. Takes over one use of the queue. */
@@ -268,9 +269,9 @@ export class ClientLink implements Bell {
   }
 
   /** Makes our doorbell and gives it to the server, once. */
-  async ready(): Promise<boolean> {
+  ready(): boolean {
     this.#bell ??= this.#makeBell();
-    return await this.#bell !== undefined;
+    return this.#bellReady;
   }
 
   async #makeBell(): Promise<Doorbell | undefined> {
@@ -282,6 +283,7 @@ export class ClientLink implements Bell {
     try {
       using bell = await FileDescriptor.from(made.fd);
       this.#check(await this.#connection.request({ op: "bell", bell }));
+      this.#bellReady = true;
       return made.bell;
     } catch {
       await made.bell.close(); // the server is gone, which its link tells, or takes none: a thread waits instead

@@ -325,12 +325,12 @@ export class Host implements Bell {
   }
 
   /** Clients can always wake us: by the bells that we give them, or by messages. */
-  ready(): Promise<boolean> {
+  ready(): boolean {
     if (!this.#wantsBells) {
       this.#wantsBells = true;
       this.#giveBells();
     }
-    return Promise.resolve(true);
+    return true;
   }
 
   add(listener: () => void): void {

@@ -43,8 +43,11 @@ export interface ChangesOptions {
 
 /** What tells a parked realm that something was committed. */
 export interface Bell {
-  /** Whether it can be used: makes it at the first call. Where it cannot, a native thread waits. */
-  ready(): Promise<boolean>;
+  /**
+   * Whether it can be used; the first call has it made. Until then, and where it cannot be made, a native thread
+   * waits: nobody waits for the other side to know of a bell.
+   */
+  ready(): boolean;
   /** Calls `listener` at each ring, until it is removed. */
   add(listener: () => void): void;
   remove(listener: () => void): void;
@@ -147,8 +150,6 @@ export class Revisions {
       spin > 0 &&
       shim.shim_revision_wait(revision, parked.address, null, after, SPIN_ONLY, spin / 1000) !== after
     ) return;
-    const isReady = await bell.ready();
-    if (this.#ended !== undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = (): void => {
       if (
@@ -157,7 +158,7 @@ export class Revisions {
     };
     signal?.addEventListener("abort", check, { once: true });
     this.#checks.add(check);
-    const wait = isReady ? this.#onBell(check, promise) : this.#onThread(after, check, promise);
+    const wait = bell.ready() ? this.#onBell(check, promise) : this.#onThread(after, check, promise);
     this.#waits.add(wait);
     try {
       await wait;

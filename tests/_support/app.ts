@@ -6,6 +6,7 @@
  */
 import { type Client, connect, join, type Region, serve, type Server, WritableRegion } from "../../mod.ts";
 import type { LockGuard } from "../../mod.ts";
+import { answer, type Calls } from "./calls.ts";
 
 type Parameters = Record<string, unknown>;
 
@@ -40,7 +41,7 @@ function signalOf(parameters: Parameters): { signal?: AbortSignal } {
   return typeof timeout === "number" ? { signal: AbortSignal.timeout(timeout) } : {};
 }
 
-const calls: Record<string, (parameters: Parameters) => unknown> = {
+const calls: Calls = {
   async serve(p) {
     server = await serve(String(p["name"]), {
       regions: p["regions"] as Record<string, { byteLength: number; clients?: "read" | "write" }>,
@@ -153,23 +154,6 @@ function sum(from: Region): { total: number; length: number } {
   return { total, length: bytes.length };
 }
 
-async function answer(line: string): Promise<void> {
-  const { id, call, parameters } = JSON.parse(line) as { id: number; call: string; parameters: Parameters };
-  let reply: Record<string, unknown>;
-  try {
-    reply = { id, result: (await calls[call]!(parameters)) ?? null };
-  } catch (error) {
-    const { name, message } = error as Error;
-    reply = { id, error: { name, message } };
-  }
-  await Deno.stdout.write(new TextEncoder().encode(`${JSON.stringify(reply)}\n`));
-}
-
-let rest = "";
-for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop() ?? "";
-  for (const line of lines) void answer(line); // several calls may wait at once
-}
+await answer(calls);
 await client?.close();
 await server?.close();

@@ -5,10 +5,11 @@
  */
 import { Broker } from "../../agent/broker.ts";
 import { Connection } from "../../src/xpc/mod.ts";
+import { answer, type Calls } from "./calls.ts";
 
 let service = "";
 
-const calls: Record<string, (parameters: Record<string, unknown>) => unknown> = {
+const calls: Calls = {
   async start(p) {
     service = String(p["broker"]);
     await Broker.start({ service });
@@ -28,16 +29,5 @@ const calls: Record<string, (parameters: Record<string, unknown>) => unknown> = 
   },
 };
 
-let rest = "";
-for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop() ?? "";
-  for (const line of lines) {
-    const { id, call, parameters } = JSON.parse(line);
-    void Promise.resolve(calls[call]!(parameters)).then(
-      () => ({ id, result: null }),
-      ({ name, message }) => ({ id, error: { name, message } }),
-    ).then((reply) => Deno.stdout.write(new TextEncoder().encode(`${JSON.stringify(reply)}\n`)));
-  }
-}
+await answer(calls);
 Deno.exit(0);

@@ -4,11 +4,12 @@
  * @module
  */
 import { type Client, connect, serve, type Server, type WritableRegion } from "../../mod.ts";
+import { answer, type Calls } from "./calls.ts";
 
 let owner: Server | Client | undefined;
 let frame: WritableRegion | undefined;
 
-const calls: Record<string, (parameters: Record<string, unknown>) => unknown> = {
+const calls: Calls = {
   async serve(p) {
     const regions = p["regions"] as Record<string, { byteLength: number }>;
     const server = await serve(String(p["name"]), { regions, broker: { service: String(p["broker"]) } });
@@ -32,16 +33,5 @@ const calls: Record<string, (parameters: Record<string, unknown>) => unknown> = 
   counter: () => frame!.view(Float64Array)[0],
 };
 
-let rest = "";
-for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop() ?? "";
-  for (const line of lines) {
-    const { id, call, parameters } = JSON.parse(line);
-    void Promise.resolve(calls[call]!(parameters)).then(
-      (result) => ({ id, result: result ?? null }),
-      ({ name, message }) => ({ id, error: { name, message } }),
-    ).then((reply) => Deno.stdout.write(new TextEncoder().encode(`${JSON.stringify(reply)}\n`)));
-  }
-}
+await answer(calls);
 await owner?.close();

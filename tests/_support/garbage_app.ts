@@ -7,12 +7,13 @@ import { Broker } from "../../agent/broker.ts";
 import { Mapping } from "../../src/memory/mod.ts";
 import { LOCK_BYTES, SERVER_BYTES } from "../../src/sync/layout.ts";
 import { Connection, Listener } from "../../src/xpc/mod.ts";
+import { answer, type Calls } from "./calls.ts";
 
 const words = await Mapping.create(SERVER_BYTES, { readOnlyForOthers: true });
 const locks = await Mapping.create(LOCK_BYTES);
 const frame = await Mapping.create(4096);
 
-const calls: Record<string, (parameters: Record<string, unknown>) => unknown> = {
+const calls: Calls = {
   async serve(p) {
     await Broker.start({ service: String(p["broker"]) });
     const listener = await Listener.anonymous(() => ({
@@ -44,16 +45,5 @@ const calls: Record<string, (parameters: Record<string, unknown>) => unknown> = 
   },
 };
 
-let rest = "";
-for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop() ?? "";
-  for (const line of lines) {
-    const { id, call, parameters } = JSON.parse(line);
-    void Promise.resolve(calls[call]!(parameters)).then(
-      (result) => ({ id, result: result ?? null }),
-      ({ name, message }) => ({ id, error: { name, message } }),
-    ).then((reply) => Deno.stdout.write(new TextEncoder().encode(`${JSON.stringify(reply)}\n`)));
-  }
-}
+await answer(calls);
 Deno.exit(0);

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { TextLineStream } from "@std/streams/text-line-stream";
+
 /** An error that another process threw. */
 export class RemoteError extends Error {
   constructor(name: string, message: string) {
@@ -81,17 +83,13 @@ export class App implements AsyncDisposable {
   }
 
   async #read(): Promise<void> {
-    let rest = "";
-    for await (const text of this.#process.stdout.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const { id, result, error } = JSON.parse(line);
-        const waiting = this.#waiting.get(id);
-        this.#waiting.delete(id);
-        if (error === undefined) waiting?.resolve(result);
-        else waiting?.reject(new RemoteError(error.name, error.message));
-      }
+    const text = this.#process.stdout.pipeThrough(new TextDecoderStream());
+    for await (const line of text.pipeThrough(new TextLineStream())) {
+      const { id, result, error } = JSON.parse(line);
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error === undefined) waiting?.resolve(result);
+      else waiting?.reject(new RemoteError(error.name, error.message));
     }
     this.#ended = true;
     for (const waiting of this.#waiting.values()) {

@@ -8,7 +8,7 @@ import type { ContractTest } from "./suite.ts";
 export const helloTests: readonly ContractTest[] = [
   {
     name: "hello tells the version, the broker, its release, pid and service",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service, { hello: false });
       const identity = {
@@ -26,7 +26,7 @@ export const helloTests: readonly ContractTest[] = [
   },
   {
     name: "every other operation before hello is hello_first, one that is unknown also",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service, { hello: false });
       const operations = [
@@ -48,7 +48,7 @@ export const helloTests: readonly ContractTest[] = [
   },
   {
     name: "ranges of versions that do not meet are unsupported_version, and open nothing",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service, { hello: false });
       await peer.fails({ op: "hello", min: 2n, max: 3n }, "unsupported_version");
@@ -61,7 +61,7 @@ export const helloTests: readonly ContractTest[] = [
   },
   {
     name: "status tells the identity, the uptime and the counts",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await peer.counts("peers", 1); // the one that tried whether the broker is there has left

@@ -9,7 +9,7 @@ const PID = BigInt(Deno.pid);
 export const lookupTests: readonly ContractTest[] = [
   {
     name: "lookup finds a generation above `after`, or is not_found",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("found");
@@ -27,7 +27,7 @@ export const lookupTests: readonly ContractTest[] = [
   },
   {
     name: "lookups wait until the name has a generation above theirs, each for its own",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using server = await Peer.connect(broker.service);
       await using client = await Peer.connect(broker.service);
@@ -54,7 +54,7 @@ export const lookupTests: readonly ContractTest[] = [
   },
   {
     name: "1,000 lookups wait for 1,000 names, and all are answered when these are registered",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using server = await Peer.connect(broker.service);
       await using client = await Peer.connect(broker.service);
@@ -75,7 +75,7 @@ export const lookupTests: readonly ContractTest[] = [
   },
   {
     name: "1,000 lookups for one name wait on many connections, and one registration answers all",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using server = await Peer.connect(broker.service);
       await using service = await offer("one");
@@ -97,7 +97,7 @@ export const lookupTests: readonly ContractTest[] = [
   },
   {
     name: "cancel ends the lookup of that id on this peer, and tells whether there was one",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using other = await Peer.connect(broker.service);
@@ -123,7 +123,7 @@ export const lookupTests: readonly ContractTest[] = [
   },
   {
     name: "an id that waits is a bad_request for a lookup that has to wait, and free for others",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("there");

@@ -22,7 +22,7 @@ function app(...args: string[]): Child {
 export const raceTests: readonly ContractTest[] = [
   {
     name: "race: both apps start at once",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using observer = await Peer.connect(broker.service);
       // Whoever is first: some clients wait, a server comes, others find it; each has the same.
@@ -40,7 +40,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: a client that waits dies: its lookup is purged, and the others are answered",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using server = await Peer.connect(broker.service);
       await using service = await offer("late");
@@ -56,7 +56,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: the agent is relaunched, its registry lost: all register and look up again, direct links live on",
-    async run(kind) {
+    async run(kind): Promise<void> {
       const name = uniqueService();
       try {
         const first = await BrokerProcess.start(kind, name);
@@ -90,7 +90,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: the agent is reinstalled while apps are connected: the library finds it again by itself",
-    async run(kind) {
+    async run(kind): Promise<void> {
       const name = uniqueService();
       try {
         const selection = { service: name, embedded: false };
@@ -117,7 +117,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: a registered app dies: its registration goes, a newer one of the name stays",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("newer");
@@ -143,7 +143,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: a stale endpoint: its first use fails, and a lookup above its generation finds the next",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using client = await Peer.connect(broker.service);
       await using old = app("register", broker.service, "stale");
@@ -163,7 +163,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: the server died between lookup and connect: the client takes the next one",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       const selection = { service: broker.service, embedded: false };
       await using first = app("serve", broker.service, "between");
@@ -182,7 +182,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: the agent is terminated: who waits fails at once, and requests that come after are told",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using observer = await Peer.connect(broker.service);
       const waiting = await Promise.all(Array.from({ length: 8 }, () => Peer.connect(broker.service)));
@@ -200,7 +200,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: one name registered twice, by processes at once: one has it, and replace tells the other",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       const apps = Array.from({ length: 3 }, () => app("register", broker.service, "twice"));
       try {
@@ -224,7 +224,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: of processes that join at once, one serves",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       const apps = Array.from({ length: 4 }, () => app("register", broker.service, "joined", "join"));
       try {
@@ -241,7 +241,7 @@ export const raceTests: readonly ContractTest[] = [
   {
     name: "race: an impostor, of another user, gets no answer, and the broker lives on",
     skipped: Deno.uid() === 0 ? undefined : "only root can become another user",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       using impostor = new RawConnection(serviceSocketPath(broker.service), 65534);
@@ -251,7 +251,7 @@ export const raceTests: readonly ContractTest[] = [
   },
   {
     name: "race: a peer dies holding a lock: the next holder has it, and is told",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       const selection = { service: broker.service, embedded: false };
       await using server = await serve("locked", { broker: selection, regions: { frame: { byteLength: 4096 } } });

@@ -10,7 +10,7 @@ const PID = BigInt(Deno.pid);
 export const registryTests: readonly ContractTest[] = [
   {
     name: "register gives a generation of the clock; another peer's name is name_taken",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using first = await Peer.connect(broker.service);
       await using second = await Peer.connect(broker.service);
@@ -28,7 +28,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "a peer registers its own name anew, whatever the policy",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       let last = 0n;
@@ -45,7 +45,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "replace takes the name over, and tells the other by an event",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using first = await Peer.connect(broker.service);
       await using second = await Peer.connect(broker.service);
@@ -63,7 +63,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "join answers with who is there, or registers",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using first = await Peer.connect(broker.service);
       await using second = await Peer.connect(broker.service);
@@ -77,7 +77,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "of many that join at once, one registers and all others get its endpoint",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       const peers = await Promise.all(Array.from({ length: 40 }, () => Peer.connect(broker.service)));
       const services = await Promise.all(peers.map((_, index) => offer(`${index}`)));
@@ -101,7 +101,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "a generation is above the last of the name, above `after`, and below 2^53",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("generations");
@@ -121,7 +121,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "unregister asks for the name, then for who holds it in which generation",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using first = await Peer.connect(broker.service);
       await using second = await Peer.connect(broker.service);
@@ -139,7 +139,7 @@ export const registryTests: readonly ContractTest[] = [
   },
   {
     name: "list tells all, ordered by the bytes of the names",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("listed");

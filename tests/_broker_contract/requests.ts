@@ -12,7 +12,7 @@ import type { ContractTest } from "./suite.ts";
 export const requestTests: readonly ContractTest[] = [
   {
     name: "a bad request is answered with its first offending field, and changes nothing",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("bad");
@@ -27,7 +27,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "integers are taken in either type, where they are in range",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service, { hello: false });
       await using service = await offer("integers");
@@ -45,7 +45,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "keys that an operation does not have are ignored, whatever they hold",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("unknown");
@@ -58,7 +58,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "a message that awaits no reply is dropped, whatever it asks for",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using service = await offer("dropped");
@@ -74,7 +74,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "a message of more than 64 keys is limit, before all that is wrong with it otherwise",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service, { hello: false });
       await peer.fails(keys(LIMITS.keys + 1, {}), "limit");
@@ -86,7 +86,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "a peer that sends what is no message at all loses its connection, the others do not",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using other = await Peer.connect(broker.service);
@@ -97,7 +97,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "1,024 registrations a peer: one more is limit, one again is not",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await using other = await Peer.connect(broker.service);
@@ -118,7 +118,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "1,024 lookups of a peer wait: one more is limit, for this peer",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using other = await Peer.connect(broker.service);
       const peer = await Peer.connect(broker.service);
@@ -142,7 +142,7 @@ export const requestTests: readonly ContractTest[] = [
   },
   {
     name: "4,096 peers: one more is refused without an answer, and has a place once another has left",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       await peer.counts("peers", 1);

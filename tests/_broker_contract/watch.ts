@@ -10,7 +10,7 @@ const PID = BigInt(Deno.pid);
 export const watchTests: readonly ContractTest[] = [
   {
     name: "watchers are told of what is registered, replaced and unregistered, until they unwatch",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using watcher = await Peer.connect(broker.service);
       await using server = await Peer.connect(broker.service);
@@ -44,7 +44,7 @@ export const watchTests: readonly ContractTest[] = [
   },
   {
     name: "a peer that is replaced and watches hears of both",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using first = await Peer.connect(broker.service);
       await using second = await Peer.connect(broker.service);
@@ -59,7 +59,7 @@ export const watchTests: readonly ContractTest[] = [
   },
   {
     name: "all that a peer had is gone when its connection ends, in the order of registration",
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using watcher = await Peer.connect(broker.service);
       await using service = await offer("gone");
@@ -83,7 +83,7 @@ export const watchTests: readonly ContractTest[] = [
   },
   ...(["SIGTERM", "SIGINT"] as const).map((signal): ContractTest => ({
     name: `${signal}: all are told, what waits is answered, and the broker exits with 0`,
-    async run(kind) {
+    async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       await using server = await Peer.connect(broker.service);
       await using client = await Peer.connect(broker.service);

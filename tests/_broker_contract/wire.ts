@@ -11,7 +11,7 @@ const register = (name: string, policy = "reject") => ({ op: "register", name, e
 
 /** What is recorded, by name. */
 const SCRIPTS: Readonly<Record<string, Script>> = {
-  async "hello"(exchange) {
+  async "hello"(exchange): Promise<void> {
     await exchange.ask("A", { op: "status" }, 2);
     await exchange.ask("A", { op: "none" });
     await exchange.ask("A", { op: "hello", min: 2n, max: 3n });
@@ -21,14 +21,14 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.ask("A", { op: "none" });
   },
 
-  async "bad requests"(exchange) {
+  async "bad requests"(exchange): Promise<void> {
     await exchange.hello("A");
     for (const { request } of BAD_REQUESTS) await exchange.ask("A", request);
     await exchange.ask("A", Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`${index}`, true])));
     await exchange.ask("A", { op: "list" });
   },
 
-  async "register, replace, join, unregister"(exchange) {
+  async "register, replace, join, unregister"(exchange): Promise<void> {
     for (const who of ["A", "B", "C"]) await exchange.hello(who);
     await exchange.ask("A", register("a"));
     await exchange.ask("A", register("a", "join"));
@@ -45,7 +45,7 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.ask("C", { op: "list" });
   },
 
-  async "lookup, wait, cancel"(exchange) {
+  async "lookup, wait, cancel"(exchange): Promise<void> {
     await exchange.hello("A");
     await exchange.hello("B");
     await exchange.ask("A", { op: "lookup", name: "a" });
@@ -63,7 +63,7 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.ask("A", { op: "status" });
   },
 
-  async "watch: events come before the reply"(exchange) {
+  async "watch: events come before the reply"(exchange): Promise<void> {
     await exchange.hello("A");
     await exchange.hello("B");
     await exchange.ask("A", register("a"));
@@ -81,7 +81,7 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.ask("A", { op: "status" });
   },
 
-  async "the death of a peer"(exchange) {
+  async "the death of a peer"(exchange): Promise<void> {
     await exchange.hello("A");
     await exchange.hello("B");
     for (const name of ["c", "a", "b", "c"]) await exchange.ask("B", register(name));
@@ -91,7 +91,7 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.ask("A", { op: "list" });
   },
 
-  async "junk"(exchange) {
+  async "junk"(exchange): Promise<void> {
     await exchange.hello("A");
     exchange.send("A", register("dropped"), false);
     exchange.send("A", { op: "watch", deep: [{ a: [null] }] }, false);
@@ -104,7 +104,7 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.hello("C");
   },
 
-  async "the broker is told to end"(exchange, broker) {
+  async "the broker is told to end"(exchange, broker): Promise<void> {
     for (const who of ["A", "B", "C"]) await exchange.hello(who);
     await exchange.ask("A", register("a"));
     for (const id of [0n, 5n]) exchange.send("B", { op: "lookup", name: "b", wait: true, id });
@@ -132,7 +132,7 @@ async function record(kind: BrokerKind, name: string): Promise<readonly Line[]> 
 /** The same to the byte: each exchange as it was recorded. `XPC_SHMEM_RECORD=1` records the embedded broker's anew. */
 export const wireTests: readonly ContractTest[] = Object.keys(SCRIPTS).map((name) => ({
   name: `the same to the byte as recorded: ${name}`,
-  async run(kind) {
+  async run(kind): Promise<void> {
     const lines = await record(kind, name);
     if (Deno.env.get("XPC_SHMEM_RECORD") === "1" && kind.name === "embedded") {
       const all = JSON.parse(Deno.readTextFileSync(FILE));

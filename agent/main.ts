@@ -1,0 +1,43 @@
+// deno-lint-ignore-file no-console -- a command
+/**
+ * The broker as a program: runs it, installs it for launchd or systemd, and tells what it does.
+ *
+ * ```sh
+ * deno run -A jsr:@xpc/shmem/agent install
+ * deno run -A jsr:@xpc/shmem/agent status
+ * ```
+ *
+ * @module
+ */
+import { type Arguments, parseArguments, USAGE, UsageError } from "./_arguments.ts";
+import { RELEASE } from "./release.ts";
+import { EXIT, run } from "./_run.ts";
+
+/** Does what the command line asks for, and gives the exit status. */
+async function main(args: readonly string[]): Promise<number> {
+  let parsed: Arguments;
+  try {
+    parsed = parseArguments(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`xpc-shmem-agent: ${error.message} (see --help)`);
+    return EXIT.usage;
+  }
+  switch (parsed.action) {
+    case "help":
+      console.log(USAGE);
+      return EXIT.success;
+    case "version":
+      console.log(`xpc-shmem-agent ${RELEASE}`);
+      return EXIT.success;
+    case "run":
+      return await run(parsed.service, parsed.requirement);
+    default: {
+      // The launched broker needs none of this.
+      const { administer } = await import("./_administer.ts");
+      return await administer(parsed);
+    }
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -51,10 +51,15 @@ Requires=${service}.socket
 After=${service}.socket
 
 [Service]
-ExecStart=:${command.map(word).join(" ")}
+ExecStart=:${startable(command).map(word).join(" ")}
 ${variables.join("")}NoNewPrivileges=yes
 LimitNOFILE=524288
 `;
+}
+
+/** systemd starts no program whose path has quotes or backslashes: a shell does. */
+function startable(command: readonly string[]): readonly string[] {
+  return /["'\\]/.test(command[0] ?? "") ? ["/bin/sh", "-c", 'exec "$0" "$@"', ...command] : command;
 }
 
 /** A word of a unit file. The colon before the command says that `$` is none of systemd's. */

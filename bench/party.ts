@@ -1,0 +1,96 @@
+/**
+ * A process that is measured: serves or connects, then does exercises that it is told by lines of JSON.
+ *
+ * @module
+ */
+import { connect, serve } from "../mod.ts";
+import type { Client, Server, WritableRegion } from "../mod.ts";
+import { load } from "../ffi/load.ts";
+import { EXERCISES } from "./exercises/mod.ts";
+import { TextLines } from "./lines.ts";
+
+/** What both parties are told to begin with. */
+export interface Setting {
+  /** The name of the service. */
+  readonly name: string;
+  /** The broker's. */
+  readonly broker: string;
+  /** The lengths of the regions, by name. */
+  readonly regions: Readonly<Record<string, number>>;
+}
+
+/** What both are told when they do something together. */
+export interface Together {
+  /** The revisions of the regions, by name, before either begins. */
+  readonly revisions: Readonly<Record<string, number>>;
+}
+
+/** A party, as exercises see it. */
+export interface Party {
+  /** The names of the regions of the setting. */
+  readonly regions: readonly string[];
+  /** The regions of the setting. */
+  region(name: string): WritableRegion;
+  /** The server, where this party is it. */
+  readonly server: Server | undefined;
+  /** The client, where this party is it. */
+  readonly client: Client | undefined;
+  /** A clock that all processes of this machine share, in nanoseconds. */
+  readonly clock: () => number;
+  /** What exercises leave for later ones, such as sockets. */
+  readonly kept: Map<string, Deno.Conn>;
+}
+
+/** A request: the name of an exercise and what it takes. */
+interface Request {
+  readonly call: string;
+  readonly parameters: unknown;
+}
+
+async function enter(role: string, setting: Setting): Promise<Party> {
+  const { name, broker: service } = setting;
+  const broker = { service };
+  const { shim } = await load();
+  const common = {
+    regions: Object.keys(setting.regions),
+    clock: () => shim.shim_clock(),
+    kept: new Map<string, Deno.Conn>(),
+  };
+  if (role === "server") {
+    const regions = Object.entries(setting.regions).map(([name, byteLength]) => [name, { byteLength }]);
+    const server = await serve(name, { broker, regions: Object.fromEntries(regions) });
+    return { ...common, server, client: undefined, region: (name) => server.region(name) };
+  }
+  const client = await connect(name, { broker, signal: AbortSignal.timeout(30_000) });
+  const opened = new Map<string, WritableRegion>();
+  for (const name of Object.keys(setting.regions)) {
+    opened.set(name, await client.open(name, { write: true }));
+  }
+  return { ...common, server: undefined, client, region: (name) => opened.get(name)! };
+}
+
+async function answer(line: string, party: Party): Promise<unknown> {
+  const { call, parameters } = JSON.parse(line) as Request;
+  const exercise = EXERCISES[call];
+  if (exercise === undefined) throw new TypeError(`Cannot find the exercise "${call}"`);
+  return await exercise(party, parameters as never); // what the conductor sends is typed where it is taken
+}
+
+async function main([role = "", setting = ""]: readonly string[]): Promise<void> {
+  const say = (values: Record<string, unknown>): void => {
+    const bytes = new TextEncoder().encode(`${JSON.stringify(values)}\n`);
+    for (let sent = 0; sent < bytes.length;) sent += Deno.stdout.writeSync(bytes.subarray(sent));
+  };
+  const party = await enter(role, JSON.parse(setting) as Setting);
+  say({ result: "ready" });
+  for await (const line of Deno.stdin.readable.pipeThrough(new TextLines())) {
+    try {
+      say({ result: await answer(line, party) ?? null });
+    } catch (error) {
+      say({ error: error instanceof Error ? error.stack ?? error.message : String(error) });
+    }
+  }
+}
+
+await main(Deno.args);
+Deno.exit(0); // at once: what ends with the process needs no farewell

@@ -1,0 +1,47 @@
+import type { Options } from "../options.ts";
+import { Pair } from "../processes.ts";
+import { type Bench, type Row, rowOf } from "../row.ts";
+import { openSockets } from "../socket_path.ts";
+import { median } from "../statistics.ts";
+
+/** What one would use instead. */
+export const peers: Bench = {
+  key: "peers",
+  run: async ({ rounds, quick, large }: Options): Promise<Row[]> => {
+    await using pair = await Pair.start({ ball: 4096, answer: 4096, frame: large });
+    await openSockets(pair);
+    const rally = { laps: 100, batches: quick ? 3 : 51 };
+    const small = { byteLength: 64, count: quick ? 20 : 500 };
+    const big = { byteLength: large, count: quick ? 1 : 5 };
+    const times: Record<"rally" | "small" | "socket" | "region", number[]> = {
+      rally: [],
+      small: [],
+      socket: [],
+      region: [],
+    };
+    for (let round = -1; round < rounds; round++) {
+      const [bytes] = await pair.both<number[]>("sendSmall", "echoSmall", small);
+      const [changes] = await pair.both<number[]>("pingChanges", "pongChanges", rally);
+      const [socket] = await pair.both<number[]>("sendLarge", "takeLarge", big);
+      const [region] = await pair.both<number[]>("copyIn", "sumUp", big);
+      if (round < 0) continue; // that touched the memory and compiled the functions
+      times.rally.push(2 * median(changes));
+      times.small.push(median(bytes));
+      times.socket.push(median(socket));
+      times.region.push(median(region));
+    }
+    return [
+      rowOf({
+        name: "there and back by changes()",
+        ours: times.rally,
+        baseline: { name: "Unix socket in Deno, 64 B", rounds: times.small },
+        note: "both spin before they park",
+      }),
+      rowOf({
+        name: `${large / 2 ** 20} MiB copied in, summed by the other`,
+        ours: times.region,
+        baseline: { name: "through a Unix socket in Deno", rounds: times.socket },
+      }),
+    ];
+  },
+};

@@ -1,0 +1,21 @@
+/** What several rounds brought. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length / 2;
+  const upper = sorted[Math.floor(half)];
+  const lower = sorted[Math.ceil(half) - 1];
+  if (upper === undefined || lower === undefined) throw new RangeError("Cannot take the middle of no values");
+  return (lower + upper) / 2;
+}
+
+/** The middle value and the ends. */
+export function spreadOf(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}

@@ -73,7 +73,9 @@ Deno.test({
       await writer.write(new TextEncoder().encode(list));
       await writer.close();
       const { code, stdout, stderr } = await child.output();
-      assertEquals([code, new TextDecoder().decode(stderr)], [0, ""], `${path}: ${new TextDecoder().decode(stdout)}`);
+      // Swift's ends with 0 whatever it finds.
+      assertEquals([code, new TextDecoder().decode(stderr)], [0, ""], path);
+      assertMatch(new TextDecoder().decode(stdout), /: OK\n$/, path);
     }
   }
 });

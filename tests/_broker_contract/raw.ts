@@ -161,6 +161,13 @@ export class RawConnection implements Disposable {
     return { bytes: bytes.slice(0, length), descriptors };
   }
 
+  /** Waits for the end. Before it comes nothing that the broker said: at most the library's word on who listens. */
+  async refused(): Promise<void> {
+    for (let packet = await this.receive(); packet !== undefined; packet = await this.receive()) {
+      assertEquals([packet.bytes.length, packet.bytes[5]], [HEADER_BYTES, 2]);
+    }
+  }
+
   [Symbol.dispose](): void {
     close(this.#fd);
   }

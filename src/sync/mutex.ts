@@ -1,3 +1,4 @@
+import type { Library } from "../../ffi/load.ts";
 import type { Address } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/_events.ts";
 import { describeError } from "../../ffi/errno.ts";
@@ -83,6 +84,10 @@ export interface MutexPlace {
  */
 export class Mutex {
   readonly #place: MutexPlace;
+  // Taken out of the place: a lock that nobody else wants takes no longer than a few steps through objects.
+  readonly #shim: Library["shim"];
+  readonly #word: Address;
+  readonly #owner: number;
   readonly #name: string;
   readonly #waiters: Waiter[] = [];
   #held = false;
@@ -93,6 +98,9 @@ export class Mutex {
   /** @internal */
   constructor(place: MutexPlace, name: string) {
     this.#place = place;
+    this.#shim = place.queue.library.shim;
+    this.#word = place.word;
+    this.#owner = place.owner;
     this.#name = name;
   }
 
@@ -110,7 +118,7 @@ export class Mutex {
   tryLock(): LockGuard | undefined {
     this.#check();
     if (this.#held) return undefined;
-    const result = this.#place.queue.library.shim.shim_mutex_try(this.#place.word, this.#place.owner);
+    const result = this.#shim.shim_mutex_try(this.#word, this.#owner);
     return result === Result.busy ? undefined : this.#take(result);
   }
 
@@ -164,8 +172,10 @@ export class Mutex {
         `Cannot lock "${this.#name}" here: this realm holds it or waits for it, and would block itself`,
       );
     }
-    const { queue, word, owner } = this.#place;
-    const result = queue.library.shim.shim_mutex_wait(word, owner, spin, milliseconds);
+    let result = this.#shim.shim_mutex_try(this.#word, this.#owner);
+    if (result === Result.busy) {
+      result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
+    }
     if (result === Result.timedOut) throw timeoutError(`lock "${this.#name}"`, milliseconds);
     return this.#take(result);
   }
@@ -175,8 +185,8 @@ export class Mutex {
     this.#held = false;
     if (this.#closed === undefined) {
       // -EPERM where it was taken from us, since we were declared dead: nothing is ours to give back.
-      this.#place.queue.library.shim.shim_mutex_unlock(this.#place.word, this.#place.owner);
-      this.#next();
+      this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+      if (this.#waiters.length > 0) this.#next();
     }
   }
 

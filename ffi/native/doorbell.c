@@ -17,7 +17,8 @@ int32_t shim_bell_connect(const char *path) {
   if (length >= sizeof address.sun_path) return -ENAMETOOLONG;
   memcpy(address.sun_path, path, length + 1);
 #if defined(__linux__)
-  int bell = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  /* Without blocking: where the listener's backlog is full, connect would wait for the listener. */
+  int bell = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (bell < 0) return -errno;
 #else
   int bell = socket(AF_UNIX, SOCK_STREAM, 0);

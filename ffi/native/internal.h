@@ -41,15 +41,18 @@ uint64_t shim_now(void); /* monotonic nanoseconds */
 /* A point in time from milliseconds (below 0, or too far to matter: UINT64_MAX, never). */
 uint64_t shim_deadline(double milliseconds);
 
+/* A cancel that comes between the look at its flag and the sleep is seen after this many nanoseconds. */
+#define SHIM_LOOK_AGAIN 200000000u
+
 /* mutex.c: the wait behind both forms of it. `cancelled` (may be NULL) is looked at after each wake. */
 int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_t deadline,
                               const _Atomic uint32_t *cancelled);
 
-/* Makes all waits for the mutex look again; none falls asleep on what it saw before. */
+/* Makes the waits for the mutex look again, those that are just falling asleep within SHIM_LOOK_AGAIN. */
 void shim_mutex_stir(void *word);
 
-/* revisions.c: the same for revisions; 1 when it is not `after` any more. */
-int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spin,
+/* revisions.c: the same for revisions; 1 when it is not `after` any more, as doubles are compared. */
+int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
                                  uint64_t deadline, const _Atomic uint32_t *cancelled);
 /* Makes the waits on a revision look again, within a fifth of a second: the word is not ours to change. */
 void shim_revision_stir(void *revision);

@@ -46,6 +46,7 @@ int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_
       if (now >= deadline) return SHIM_MUTEX_TIMED_OUT;
       left = deadline - now;
     }
+    if (cancelled != NULL && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
     /* Say that somebody waits before sleeping on exactly that state; who takes the mutex after a wait
      * keeps the bit, since others may wait still. */
     if ((seen & SHIM_MUTEX_CONTENDED) != 0 ||
@@ -93,16 +94,17 @@ int32_t shim_mutex_unlock(void *word, uint32_t owner) {
 
 int32_t shim_mutex_abandon(void *word, uint32_t owner) {
   owner &= SHIM_MUTEX_OWNER;
-  if (owner != 0 && leave(word, owner, SHIM_MUTEX_ABANDONED)) return 1;
-  /* The dead one may have been woken for its turn: hand that on. */
-  uint32_t seen = atomic_load((_Atomic uint32_t *)word);
-  if ((seen & SHIM_MUTEX_OWNER) == 0) pass_on(word, seen);
-  return 0;
+  bool held = owner != 0 && leave(word, owner, SHIM_MUTEX_ABANDONED);
+  /* The dead one may have been woken for its turn, and the contended bit cleared behind its back, since a
+   * woken waiter sets it again. So all look, whatever the word says; those who sleep on set the bit. */
+  (void)shim_wake(word, true);
+  return held ? 1 : 0;
 }
 
 void shim_mutex_stir(void *word) {
   /* A wait sleeps only while the word is what it saw, with the contended bit: without it, it looks again,
-   * sees why, and sets it anew if it goes on. */
+   * sees why, and sets it anew if it goes on. Where another sets the bit before it falls asleep, it looks
+   * after SHIM_LOOK_AGAIN. */
   (void)atomic_fetch_and((_Atomic uint32_t *)word, ~SHIM_MUTEX_CONTENDED);
   (void)shim_wake(word, true);
 }

@@ -88,24 +88,24 @@ double shim_revision_commit(shim_audience *audience, void *revision, uint32_t in
   return (double)next;
 }
 
-/* A cancel, or the end of the peer, that comes between the look at its flag and the sleep is seen after this many nanoseconds. */
-#define LOOK_AGAIN 200000000u
-
 void shim_revision_stir(void *revision) { (void)shim_wake(low_half(revision), true); }
 
-int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, uint32_t spin,
+int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
                                  uint64_t deadline, const _Atomic uint32_t *cancelled) {
+  /* Compared as doubles, which is what the caller has seen: a word beyond 2^53 is a peer's malice, and must
+   * neither look changed for ever nor be cast out of range. */
   const _Atomic uint64_t *word = revision;
+  uint64_t seen;
   shim_spin spinning = {.spin = spin};
   do {
-    if (atomic_load(word) != after) return SHIM_MUTEX_LOCKED;
+    if ((double)atomic_load(word) != after) return SHIM_MUTEX_LOCKED;
     if (spinning.steps % 32 == 31 && cancelled != NULL && atomic_load(cancelled) != 0) break;
   } while (shim_spin_on(&spinning, deadline));
   if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT; /* or the peer is gone: its word tells */
   int32_t result = SHIM_MUTEX_LOCKED;
   (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */
-  while (atomic_load(word) == after) {
+  while (seen = atomic_load(word), (double)seen == after) {
     if (cancelled != NULL && atomic_load(cancelled) != 0) {
       result = SHIM_MUTEX_CANCELLED;
       break;
@@ -119,8 +119,8 @@ int32_t shim_revision_wait_until(void *revision, void *parked, uint64_t after, u
       }
       left = deadline - now;
     }
-    if (cancelled != NULL && (left == 0 || left > LOOK_AGAIN)) left = LOOK_AGAIN;
-    (void)shim_wait_on(low_half(revision), (uint32_t)after, left); /* the loop tells why it ended */
+    if (cancelled != NULL && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
+    (void)shim_wait_on(low_half(revision), (uint32_t)seen, left); /* the loop tells why it ended */
   }
   (void)atomic_fetch_sub((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   return result;
@@ -136,6 +136,6 @@ void shim_revision_unpark(void *parked) {
 
 double shim_revision_wait(void *revision, void *parked, const void *gone, double after, uint32_t spin,
                           double milliseconds) {
-  (void)shim_revision_wait_until(revision, parked, (uint64_t)after, spin, shim_deadline(milliseconds), gone);
+  (void)shim_revision_wait_until(revision, parked, after, spin, shim_deadline(milliseconds), gone);
   return shim_word_load64(revision);
 }

@@ -21,7 +21,7 @@ struct shim_wait {
   void *parked; /* of a revision; NULL: a mutex */
   uint32_t request;
   uint32_t owner;
-  uint64_t after;
+  double after;
   uint64_t deadline;
   _Atomic uint32_t cancelled;
 };
@@ -77,7 +77,6 @@ static int start(shim_queue *queue, const shim_wait *like) {
   *shim_queue_waits(queue) = wait;
   pthread_t thread;
   int error = count >= MOST_WAITS ? EAGAIN : pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  if (error == 0) error = pthread_attr_setstacksize(&attributes, 256 * 1024);
   if (error == 0) error = pthread_create(&thread, &attributes, run, wait);
   if (error != 0) *shim_queue_waits(queue) = wait->next;
   pthread_mutex_unlock(shim_queue_lock(queue));
@@ -102,7 +101,7 @@ int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision
   shim_wait like = {.word = revision,
                     .parked = parked,
                     .request = request,
-                    .after = (uint64_t)after,
+                    .after = after,
                     .deadline = shim_deadline(milliseconds)};
   return start(queue, &like);
 }

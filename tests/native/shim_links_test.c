@@ -1,0 +1,465 @@
+/*
+ * shim_links_test.c: queues of events and the connections that fill them.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../ffi/native/internal.h"
+#include "harness.h"
+
+/* A queue whose `wake` signals a semaphore, as JavaScript's would post to its event loop. */
+struct inbox {
+  shim_queue *queue;
+  dispatch_semaphore_t woken;
+  _Atomic int finished;
+};
+
+static void wake(void *context) {
+  struct inbox *inbox = context;
+  if (inbox->queue && shim_queue_finished(inbox->queue)) atomic_store(&inbox->finished, 1);
+  dispatch_semaphore_signal(inbox->woken);
+}
+
+static struct inbox *open_inbox(void) {
+  struct inbox *inbox = calloc(1, sizeof *inbox);
+  inbox->woken = dispatch_semaphore_create(0);
+  inbox->queue = shim_queue_create(wake, inbox);
+  if (!inbox->queue) abort();
+  return inbox;
+}
+
+static void close_inbox(struct inbox *inbox) {
+  CHECK(shim_queue_stop(inbox->queue) == 0);
+  shim_queue_release(inbox->queue);
+  dispatch_release(inbox->woken);
+  free(inbox);
+}
+
+static bool next(struct inbox *inbox, shim_event *event) {
+  while (shim_queue_drain(inbox->queue, event, 1) == 0) {
+    if (!CHECK(await(inbox->woken))) {
+      memset(event, 0, sizeof *event);
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The next event, which must be of this kind and link. */
+static bool expect(struct inbox *inbox, shim_event *event, enum shim_event_kind kind, const shim_link *link) {
+  if (!next(inbox, event)) return false;
+  bool right = event->kind == kind && event->source == shim_link_id(link);
+  if (!right) printf("# kind %u source %u value %d instead of kind %d\n", event->kind, event->source, event->value, kind);
+  return CHECK(right);
+}
+
+static void expect_end(struct inbox *inbox, shim_link *link) {
+  shim_event event;
+  CHECK(expect(inbox, &event, SHIM_EVENT_ERROR, link) && event.value == SHIM_ERROR_INVALID);
+  shim_link_release(link);
+}
+
+/* A listener and a client of it with their peer, all activated, each side with its inbox. */
+struct pair {
+  struct inbox *server, *client;
+  shim_link *listener, *peer, *link;
+};
+
+static xpc_object_t numbered(int64_t number) {
+  xpc_object_t message = xpc_dictionary_create_empty();
+  xpc_dictionary_set_int64(message, "number", number);
+  return message;
+}
+
+static void send_numbered(shim_link *link, int64_t number) {
+  xpc_object_t message = numbered(number);
+  shim_link_send(link, message);
+  xpc_release(message);
+}
+
+static struct pair open_pair(void) {
+  struct pair pair = {.server = open_inbox(), .client = open_inbox()};
+  pair.listener = shim_link_listen_anonymous(pair.server->queue);
+  shim_link_activate(pair.listener);
+  xpc_endpoint_t endpoint = xpc_endpoint_create(shim_link_connection(pair.listener));
+  pair.link = shim_link_to_endpoint(pair.client->queue, endpoint);
+  xpc_release(endpoint);
+  shim_link_activate(pair.link);
+  shim_event event;
+  if (!expect(pair.server, &event, SHIM_EVENT_PEER, pair.listener)) abort();
+  pair.peer = event.link;
+  shim_link_activate(pair.peer);
+  return pair;
+}
+
+static void close_pair(struct pair *pair) {
+  if (pair->link) {
+    shim_link_cancel(pair->link);
+    expect_end(pair->client, pair->link);
+  }
+  if (pair->peer) expect_end(pair->server, pair->peer);
+  shim_link_cancel(pair->listener);
+  expect_end(pair->server, pair->listener);
+  close_inbox(pair->server);
+  close_inbox(pair->client);
+}
+
+/* "hold" NAME FD: a client of NAME that takes both mutexes and says so, then waits to be killed. */
+int run_role(const char *role, char **arguments) {
+  if (strcmp(role, "hold") != 0) return -1;
+  struct inbox *inbox = open_inbox();
+  _Atomic uint32_t *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(arguments[1]), 0);
+  shim_link *link = shim_link_to_service(inbox->queue, arguments[0]);
+  shim_link_activate(link);
+  if (shim_mutex_try(&words[0], 5) != SHIM_MUTEX_LOCKED || shim_mutex_try(&words[32], 5) != SHIM_MUTEX_LOCKED) {
+    return 1;
+  }
+  send_numbered(link, getpid());
+  pause();
+  return 0;
+}
+
+/* ----------------------------------------------------------------------------------------- queues ---- */
+
+
+struct own {
+  shim_queue *_Atomic queue;
+  _Atomic int result;
+  dispatch_semaphore_t done;
+};
+
+static void stop_own(void *context) {
+  struct own *own = context;
+  while (!atomic_load(&own->queue)) continue;
+  if (shim_queue_finished(atomic_load(&own->queue))) return;
+  atomic_store(&own->result, shim_queue_stop(atomic_load(&own->queue)));
+  dispatch_semaphore_signal(own->done);
+}
+
+static void queues(void) {
+  struct inbox *inbox = open_inbox();
+  shim_event events[4];
+  CHECK(shim_queue_drain(inbox->queue, events, 4) == 0);
+  CHECK(!shim_queue_finished(inbox->queue));
+  shim_queue_finish(inbox->queue);
+  CHECK(await(inbox->woken)); /* once more, and it says so */
+  CHECK(shim_queue_finished(inbox->queue) && atomic_load(&inbox->finished) == 1);
+  shim_queue_finish(inbox->queue);
+  CHECK(shim_queue_stop(inbox->queue) == 0);
+  CHECK(shim_queue_stop(inbox->queue) == 0);
+  CHECK(dispatch_semaphore_wait(inbox->woken, DISPATCH_TIME_NOW) != 0); /* no more */
+  shim_queue_release(inbox->queue);
+  dispatch_release(inbox->woken);
+  free(inbox);
+
+  struct own own = {.done = dispatch_semaphore_create(0)};
+  shim_queue *queue = shim_queue_create(stop_own, &own);
+  atomic_store(&own.queue, queue);
+  shim_link *link = shim_link_to_service(queue, "nobody there");
+  shim_link_activate(link);
+  CHECK(await(own.done));
+  CHECK(atomic_load(&own.result) == -EDEADLK);
+  shim_link_release(link);
+  CHECK(shim_queue_stop(queue) == 0);
+  shim_queue_release(queue);
+  dispatch_release(own.done);
+}
+
+/* A queue goes away with messages and peers on it: peers are rejected, messages released, senders told. */
+static void released_with_events(void) {
+  struct inbox *server = open_inbox(), *client = open_inbox();
+  shim_link *listener = shim_link_listen_anonymous(server->queue);
+  shim_link_activate(listener);
+  xpc_endpoint_t endpoint = xpc_endpoint_create(shim_link_connection(listener));
+  enum { CLIENTS = 5 };
+  shim_link *links[CLIENTS];
+  for (int i = 0; i < CLIENTS; i++) {
+    links[i] = shim_link_to_endpoint(client->queue, endpoint);
+    shim_link_activate(links[i]);
+    xpc_object_t message = numbered(i);
+    CHECK(shim_link_request(links[i], message, (uint32_t)i) == 0);
+    xpc_release(message);
+  }
+  xpc_release(endpoint);
+  shim_event event;
+  CHECK(expect(server, &event, SHIM_EVENT_PEER, listener)); /* one is taken, with its message undrained */
+  shim_link *peer = event.link;
+  shim_link_activate(peer);
+  CHECK(await(server->woken));
+  usleep(50000);
+  CHECK(shim_queue_stop(server->queue) == 0);
+  shim_link_cancel(peer);
+  shim_link_cancel(listener);
+  shim_queue_release(server->queue);
+  shim_link_release(peer);
+  shim_link_release(listener);
+  int replies = 0, ends = 0;
+  while (replies + ends < 2 * CLIENTS && next(client, &event)) {
+    if (event.kind == SHIM_EVENT_REPLY_ERROR) replies++;
+    else if (event.kind == SHIM_EVENT_ERROR && event.value == SHIM_ERROR_INVALID) ends++;
+    else CHECK(false);
+  }
+  CHECK(replies == CLIENTS && ends == CLIENTS);
+  for (int i = 0; i < CLIENTS; i++) shim_link_release(links[i]);
+  close_inbox(client);
+  dispatch_release(server->woken);
+  free(server);
+}
+
+/* ------------------------------------------------------------------------------------------ links ---- */
+
+static void requests(void) {
+  struct pair pair = open_pair();
+  CHECK(shim_link_id(pair.listener) != 0 && shim_link_id(pair.listener) != shim_link_id(pair.peer));
+  CHECK(shim_euid() == geteuid() && xpc_connection_get_euid(shim_link_connection(pair.peer)) == geteuid());
+  xpc_object_t request = numbered(7);
+  CHECK(shim_link_request(pair.link, request, 70) == 0);
+  CHECK(shim_link_request(pair.link, request, 71) == 0);
+  CHECK(shim_link_barrier(pair.link, 72) == 0);
+  xpc_release(request);
+  shim_event event, other;
+  REQUIRE(expect(pair.server, &event, SHIM_EVENT_MESSAGE, pair.peer));
+  REQUIRE(expect(pair.server, &other, SHIM_EVENT_MESSAGE, pair.peer));
+  CHECK(xpc_dictionary_get_int64(event.object, "number") == 7);
+  xpc_object_t unanswered = event.object;
+  REQUIRE(expect(pair.client, &event, SHIM_EVENT_BARRIER, pair.link) && CHECK(event.request == 72));
+  xpc_object_t reply = xpc_dictionary_create_reply(other.object);
+  xpc_dictionary_set_int64(reply, "number", 8);
+  shim_link_send(pair.peer, reply);
+  xpc_release(reply);
+  xpc_release(other.object);
+  REQUIRE(expect(pair.client, &event, SHIM_EVENT_REPLY, pair.link));
+  CHECK(event.request == 71 && xpc_dictionary_get_int64(event.object, "number") == 8);
+  xpc_release(event.object);
+
+  /* What is unanswered when the link is cancelled is told so, before the end. */
+  shim_link_cancel(pair.link);
+  shim_link_cancel(pair.link);
+  REQUIRE(expect(pair.client, &event, SHIM_EVENT_REPLY_ERROR, pair.link));
+  CHECK(event.request == 70 && event.value == SHIM_ERROR_INVALID);
+  REQUIRE(expect(pair.client, &event, SHIM_EVENT_ERROR, pair.link));
+  char reason[64];
+  CHECK(shim_link_reason(pair.link, reason, sizeof reason) == strlen(reason) && strstr(reason, "cancelled"));
+  CHECK(shim_link_reason(pair.link, reason, 5) == 4 && shim_link_reason(pair.link, NULL, 0) == 0);
+  request = numbered(9);
+  CHECK(shim_link_request(pair.link, request, 73) == 0); /* after the end */
+  xpc_release(request);
+  REQUIRE(expect(pair.client, &event, SHIM_EVENT_REPLY_ERROR, pair.link));
+  CHECK(event.request == 73 && event.value == SHIM_ERROR_INVALID);
+  xpc_release(unanswered);
+  shim_link_release(pair.link);
+  pair.link = NULL;
+  close_pair(&pair);
+}
+
+static void ends_before_it_starts(void) {
+  struct inbox *inbox = open_inbox();
+  shim_link *link = shim_link_to_service(inbox->queue, "never activated");
+  shim_link_cancel(link);
+  expect_end(inbox, link);
+  link = shim_link_listen(inbox->queue, "never activated either");
+  shim_link_cancel(link);
+  expect_end(inbox, link);
+  link = shim_link_to_service(inbox->queue, "nobody's");
+  shim_link_activate(link);
+  shim_link_activate(link);
+  expect_end(inbox, link);
+  CHECK(shim_link_require(NULL, "anything") == -ENOTSUP);
+  close_inbox(inbox);
+}
+
+/* More than 64 undrained: what follows stays in the sender, and comes once there is room, in order. */
+static void backpressure(void) {
+  struct pair pair = open_pair();
+  enum { COUNT = 3000 };
+  for (int i = 0; i < COUNT; i++) send_numbered(pair.link, i);
+  usleep(300000); /* whoever would not hold back had the time to pile them up */
+  shim_event events[COUNT];
+  uint32_t first = shim_queue_drain(pair.server->queue, events, COUNT);
+  CHECK(first >= 64 && first <= 66);
+  int64_t expected = 0;
+  for (uint32_t got = first;;) {
+    for (uint32_t i = 0; i < got; i++) {
+      CHECK(events[i].kind == SHIM_EVENT_MESSAGE);
+      CHECK(xpc_dictionary_get_int64(events[i].object, "number") == expected++);
+      xpc_release(events[i].object);
+    }
+    if (expected == COUNT) break;
+    while ((got = shim_queue_drain(pair.server->queue, events, 7)) == 0) REQUIRE(await(pair.server->woken));
+  }
+  close_pair(&pair);
+}
+
+/* Cancelled while it is suspended, by us or from afar: the end comes all the same. */
+static void ends_while_suspended(void) {
+  for (int far = 0; far < 2; far++) {
+    struct pair pair = open_pair();
+    for (int i = 0; i < 1000; i++) send_numbered(pair.link, i);
+    usleep(100000);
+    if (far) {
+      shim_link_cancel(pair.link);
+      expect_end(pair.client, pair.link);
+      pair.link = NULL;
+    } else {
+      shim_link_cancel(pair.peer);
+    }
+    shim_event event;
+    int messages = 0;
+    while (next(pair.server, &event) && event.kind == SHIM_EVENT_MESSAGE) {
+      messages++;
+      xpc_release(event.object);
+    }
+    CHECK(event.kind == SHIM_EVENT_ERROR && event.value == SHIM_ERROR_INVALID && messages >= 64);
+    CHECK(event.source == shim_link_id(pair.peer));
+    shim_link_release(pair.peer);
+    pair.peer = NULL;
+    if (!far) {
+      expect_end(pair.client, pair.link);
+      pair.link = NULL;
+    }
+    close_pair(&pair);
+  }
+}
+
+/* Links end at any moment while messages fly both ways. */
+static void storm(void) {
+  for (int round = 0; round < 100; round++) {
+    struct pair pair = open_pair();
+    xpc_object_t request = numbered(round);
+    for (uint32_t i = 0; i < 20; i++) {
+      CHECK(shim_link_request(pair.link, request, i) == 0);
+      send_numbered(pair.peer, i);
+    }
+    xpc_release(request);
+    for (volatile int i = 0; i < round * 2000; i++) continue;
+    shim_link_cancel(round % 2 ? pair.link : pair.peer);
+    shim_event event;
+    int settled = 0;
+    bool ended = false;
+    while (!ended && next(pair.client, &event)) {
+      if (event.kind == SHIM_EVENT_REPLY_ERROR) settled++;
+      ended = event.kind == SHIM_EVENT_ERROR;
+      if (event.object) xpc_release(event.object);
+    }
+    CHECK(ended && settled == 20);
+    shim_link_release(pair.link);
+    pair.link = NULL;
+    do {
+      if (!next(pair.server, &event)) break;
+      if (event.object) xpc_release(event.object);
+    } while (event.kind != SHIM_EVENT_ERROR);
+    CHECK(event.source == shim_link_id(pair.peer));
+    shim_link_release(pair.peer);
+    pair.peer = NULL;
+    close_pair(&pair);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------ guards ---- */
+
+struct waiting {
+  _Atomic uint32_t *word;
+  int32_t result;
+};
+
+static void *wait_for(void *argument) {
+  struct waiting *waiting = argument;
+  waiting->result = shim_mutex_wait(waiting->word, 6, 0, 15000);
+  return NULL;
+}
+
+/* kill -9 of a process that holds mutexes, while we sit in a synchronous wait and drain nothing. */
+static void killed(void) {
+  int fd = memfd_create("words", 0);
+  REQUIRE(fd >= 0 && ftruncate(fd, 4096) == 0);
+  _Atomic uint32_t *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  REQUIRE(words != MAP_FAILED);
+  struct inbox *inbox = open_inbox();
+  shim_link *listener = shim_link_listen(inbox->queue, "guarded");
+  shim_link_activate(listener);
+  usleep(100000); /* until it listens: the child takes no second attempt */
+  char number[16];
+  (void)snprintf(number, sizeof number, "%d", fd);
+  pid_t child = spawn_role("hold", (const char *[]){"guarded", number, NULL}, NULL);
+  shim_event event;
+  REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
+  shim_link *peer = event.link;
+  shim_link_guard(peer, words, 128, 2, 5, &words[64]);
+  shim_link_activate(peer);
+  REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
+  CHECK(xpc_dictionary_get_int64(event.object, "number") == child);
+  xpc_release(event.object);
+  CHECK((atomic_load(&words[0]) & SHIM_MUTEX_OWNER) == 5 && (atomic_load(&words[32]) & SHIM_MUTEX_OWNER) == 5);
+
+  struct waiting waiting = {.word = &words[32]};
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, NULL, wait_for, &waiting) == 0);
+  usleep(30000);
+  double before = shim_clock();
+  CHECK(kill(child, SIGKILL) == 0);
+  CHECK(pthread_join(thread, NULL) == 0);
+  CHECK(waiting.result == SHIM_MUTEX_LOCKED_ABANDONED && shim_clock() - before < 5e9);
+  for (int i = 0; i < 5000 && shim_word_load(&words[64]) == 0; i++) usleep(1000);
+  CHECK(shim_word_load(&words[64]) == 1);
+  CHECK(shim_mutex_wait(&words[0], 6, 0, 5000) == SHIM_MUTEX_LOCKED_ABANDONED);
+  (void)wait_exit(child);
+  expect_end(inbox, peer);
+  shim_link_cancel(listener);
+  expect_end(inbox, listener);
+  close_inbox(inbox);
+  CHECK(munmap(words, 4096) == 0 && close(fd) == 0);
+}
+
+static void guards(void) {
+  struct pair pair = open_pair();
+  _Atomic uint32_t words[3] = {1, 2, 1};
+  _Atomic uint32_t gone = 0;
+  shim_link_guard(pair.link, words, 4, 3, 1, &gone);
+  shim_link_unguard(pair.link);
+  shim_link_cancel(pair.link);
+  shim_event event;
+  REQUIRE(expect(pair.client, &event, SHIM_EVENT_ERROR, pair.link));
+  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0); /* it was ended before */
+  shim_link_guard(pair.link, words, 4, 3, 1, &gone);             /* invalid already: at once */
+  CHECK(atomic_load(&words[0]) == SHIM_MUTEX_ABANDONED && atomic_load(&words[2]) == SHIM_MUTEX_ABANDONED);
+  CHECK(atomic_load(&words[1]) == 2 && atomic_load(&gone) == 1);
+  shim_link_guard(pair.link, words, 4, 3, 2, NULL);
+  CHECK(atomic_load(&words[1]) == SHIM_MUTEX_ABANDONED);
+  shim_link_unguard(pair.link);
+  shim_link_release(pair.link);
+  pair.link = NULL;
+  close_pair(&pair);
+}
+
+static void entries(void) {
+  xpc_object_t dictionary = xpc_dictionary_create_empty();
+  const char *keys[4] = {0};
+  void *values[4] = {0};
+  CHECK(shim_dictionary_entries(dictionary, keys, values, 4) == 0 && keys[0] == NULL);
+  for (char key[2] = "a"; key[0] <= 'f'; key[0]++) xpc_dictionary_set_int64(dictionary, key, key[0]);
+  CHECK(shim_dictionary_entries(dictionary, NULL, NULL, 0) == 6);
+  CHECK(shim_dictionary_entries(dictionary, keys, values, 4) == 6);
+  for (int i = 0; i < 4; i++) CHECK(xpc_int64_get_value(values[i]) == keys[i][0]);
+  xpc_release(dictionary);
+}
+
+const struct test tests[] = {
+  {"links: a queue ends when it is told to, and not from inside", queues},
+  {"links: a queue goes with what is on it, and nobody waits for ever", released_with_events},
+  {"links: requests, replies, barriers, and a cancel in between", requests},
+  {"links: a link that never lived ends like any other", ends_before_it_starts},
+  {"links: what nobody drains stays in the sender", backpressure},
+  {"links: a suspended link ends", ends_while_suspended},
+  {"links: links end at any moment", storm},
+  {"links: kill -9 of a holder frees its mutexes and wakes who waits", killed},
+  {"links: guards begin and end", guards},
+  {"links: entries of a dictionary", entries},
+  {NULL, NULL},
+};

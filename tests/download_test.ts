@@ -271,5 +271,6 @@ Deno.test("load() says where it looked for a library that is not there", async (
   const env = { XPC_SHMEM_LIBRARY: "/nowhere/libxpc_shmem.so" };
   const { code, stderr } = await run(LOAD, ["--allow-ffi", "--allow-env=XPC_SHMEM_LIBRARY"], env);
   assertEquals(code, 1);
-  assertStringIncludes(stderr, 'Cannot open the native library "/nowhere/libxpc_shmem.so"');
+  assertStringIncludes(stderr, "Cannot open the native library");
+  assertStringIncludes(stderr, "/nowhere/libxpc_shmem.so");
 });

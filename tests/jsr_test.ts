@@ -56,7 +56,7 @@ Deno.test("what is shipped imports nothing that is not", async () => {
   const { shipped } = await publish();
   for (const [path, bytes] of shipped.files) {
     if (!path.endsWith(".ts")) continue;
-    const text = new TextDecoder().decode(bytes).replaceAll(/^ \*.*$/gm, "");
+    const text = new TextDecoder().decode(bytes).replaceAll(/^\s*\*.*$/gm, "");
     for (const [, specifier = ""] of text.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
       if (/^(jsr:|npm:|node:)/.test(specifier)) continue;
       const target = new URL(specifier, `file:///${path}`).pathname.slice(1);

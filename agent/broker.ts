@@ -46,10 +46,11 @@ type Operation = (peer: Peer, fields: Fields, message: IncomingMessage) => XpcRe
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Broker } from "@xpc/shmem/broker";
  *
  * await using broker = await Broker.start({ service: "com.example.broker" });
- * console.assert(broker.service === "com.example.broker");
+ * assert(broker.service === "com.example.broker");
  * ```
  */
 export class Broker implements AsyncDisposable {
@@ -103,6 +104,7 @@ export class Broker implements AsyncDisposable {
     const { service = DEFAULT_SERVICE, requirement } = options;
     const { xpc, shim } = await load();
     // Who connects before this returned waits for the next task: nothing runs in between.
+    // deno-lint-ignore prefer-const -- the listener's handler reads it, perhaps before it is there
     let broker: Broker | undefined;
     const listener = await Listener.service(service, (connection, peer) => {
       if (broker === undefined || peer.euid !== shim.shim_euid()) return undefined;

@@ -235,6 +235,36 @@ Deno.test("changes() works with --allow-ffi alone: a native thread waits", async
   assertEquals(await change, { revision: 21, generation: 1, replaced: false });
 });
 
+Deno.test("changes() works where there is no folder for temporary files", async () => {
+  const common = setting(FRAME);
+  await using server = new App("app.ts", ["-A"], { TMPDIR: "/nowhere" });
+  await using client = new App("app.ts", ["-A"], { TMPDIR: "/nowhere" });
+  await server.call("serve", common);
+  await client.call("connect", common);
+  await client.call("open", { region: "frame", write: true });
+  for (let revision = 1; revision <= 10; revision++) {
+    const [writer, reader] = revision % 2 === 0 ? [client, server] : [server, client];
+    const change = reader.call("change", { region: "frame" });
+    await writer.call("commit", { region: "frame" });
+    assertEquals(await change, { revision, generation: 1, replaced: false });
+    await writer.call("change", { region: "frame" });
+  }
+});
+
+Deno.test("commit() and close() at once: the server sees the commit", async () => {
+  const { name, broker, regions } = setting(FRAME);
+  await using server = await serve(name, { regions, broker: { service: broker } });
+  const changes = server.region("frame").changes({ spin: 0 });
+  for (let revision = 1; revision <= 50; revision++) {
+    const change = changes.next();
+    {
+      await using client = await connect(name, { broker: { service: broker } });
+      (await client.open("frame", { write: true })).commit();
+    }
+    assertEquals((await change).value, { revision, generation: 1, replaced: false });
+  }
+});
+
 Deno.test("changes() conflates, begins after `after`, and ends with its signal and its region", async () => {
   const { name, broker, regions } = setting(FRAME);
   await using server = await serve(name, { regions, broker: { service: broker } });

@@ -147,7 +147,7 @@ export class ClientLink implements Bell {
       this.#audience,
       this.#server.word(serverParkedAt(0)),
       MAXIMUM_REGIONS,
-      -1,
+      this.#serverBell, // its bell may have come with the answer to hello
     );
   }
 
@@ -263,7 +263,7 @@ export class ClientLink implements Bell {
     }
     const { shim } = this.#queue.library;
     this.#serverBell = bell.dup();
-    shim.shim_audience_set_bell(this.#audience, this.#member, this.#serverBell);
+    if (this.#member >= 0) shim.shim_audience_set_bell(this.#audience, this.#member, this.#serverBell);
     // For what was committed while we had none. A bell that fails is a server that is gone: its link will say so.
     shim.shim_bell_ring(this.#serverBell);
   }

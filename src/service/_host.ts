@@ -191,6 +191,7 @@ export class Host implements Bell {
         this.#links.delete(connection);
         if (peer.link !== undefined) this.#end(peer.link);
         this.#watchClients();
+        this.#ring(); // what it committed last may have gone with it unannounced
       },
     };
   }

@@ -39,7 +39,7 @@ export interface ListenerOptions {
  * import { Listener } from "@xpc/shmem/xpc";
  *
  * await using listener = await Listener.anonymous((_connection, peer) => {
- *   if (peer.euid !== Deno.uid()) return undefined;
+ *   if (peer.pid === 1) return undefined; // whoever is not welcome
  *   return { message: (message) => message.reply({ pid: Deno.pid }) };
  * });
  * using endpoint = listener.endpoint();

@@ -27,7 +27,9 @@ async function act(options: Arguments): Promise<number> {
   const { action, platform, service, dryRun } = options;
   if (action === "status") return await status(service, options.json);
   const home = Deno.env.get("HOME");
-  if (home === undefined || !home.startsWith("/")) throw new AgentError("Cannot find your files: HOME is not set");
+  if (home === undefined || !home.startsWith("/")) {
+    throw new AgentError("Cannot find your files: HOME is not set");
+  }
   const uid = Deno.uid() ?? 0;
   if (uid === 0 && platform === "darwin" && !dryRun) {
     throw new AgentError("Cannot install for root: an agent belongs to a user. Run this without sudo");

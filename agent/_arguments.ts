@@ -80,7 +80,9 @@ export function parseArguments(args: readonly string[]): Arguments {
     throw new UsageError(`Cannot install on "${platform}": brokers run on "darwin" and "linux"`);
   }
   if (platform !== hostPlatform() && !flags["dry-run"]) {
-    throw new UsageError(`Cannot install for "${platform}" from here: add --dry-run to see what would be done there`);
+    throw new UsageError(
+      `Cannot install for "${platform}" from here: add --dry-run to see what would be done there`,
+    );
   }
   return {
     action: actionOf(flags._.map(String), flags),

@@ -6,7 +6,10 @@ import { prepareProgram } from "./_program.ts";
 import { prove } from "./_prove.ts";
 
 /** Where things are on macOS. */
-export function darwinPaths(home: string, service: string): Record<"all" | "folder" | "list" | "log", string> {
+export function darwinPaths(
+  home: string,
+  service: string,
+): Record<"all" | "folder" | "list" | "log", string> {
   const all = `${home}/Library/Application Support/xpc-shmem`;
   return {
     all,
@@ -28,7 +31,9 @@ export async function installOnDarwin(machine: Machine, options: Arguments): Pro
     log: program.runtime === "deno" ? paths.log : undefined, // the Swift agent talks to the system's log
   };
   const all = await domains(machine);
-  if (machine.dryRun) machine.say("Where a job of this label is loaded: launchctl bootout, and print until it is gone");
+  if (machine.dryRun) {
+    machine.say("Where a job of this label is loaded: launchctl bootout, and print until it is gone");
+  }
   for (const domain of all) {
     const job = new Job(machine, domain, service);
     if (await job.loaded()) await job.bootout();
@@ -46,7 +51,9 @@ export async function installOnDarwin(machine: Machine, options: Arguments): Pro
       );
     }
   }
-  if (machine.dryRun) return machine.say(`Then hello through the service ${service} proves that the broker answers`);
+  if (machine.dryRun) {
+    return machine.say(`Then hello through the service ${service} proves that the broker answers`);
+  }
   const hint = `See "launchctl print ${all[0]}/${service}" and deno task agent:logs`;
   const identity = await prove(service, program.runtime === "swift" ? "swift" : "embedded", hint);
   machine.say(`Installed ${service}: release ${identity["release"]} answers as process ${identity["pid"]}`);

@@ -73,7 +73,10 @@ export class Job {
   async bootstrap(path: string): Promise<void> {
     let last = { code: 0, output: "" };
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      last = await this.#machine.run(["launchctl", "bootstrap", this.#domain, path], { accept: "any", hint: HINT });
+      last = await this.#machine.run(["launchctl", "bootstrap", this.#domain, path], {
+        accept: "any",
+        hint: HINT,
+      });
       switch (last.code) {
         case 0:
           return;
@@ -91,7 +94,9 @@ export class Job {
           else await this.#machine.pause(PAUSE);
           break;
         default:
-          throw new AgentError(`Cannot load ${this.#target}: launchctl bootstrap gave ${last.code}: ${last.output}`);
+          throw new AgentError(
+            `Cannot load ${this.#target}: launchctl bootstrap gave ${last.code}: ${last.output}`,
+          );
       }
     }
     throw new AgentError(

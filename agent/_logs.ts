@@ -2,12 +2,18 @@ import { darwinPaths } from "./_darwin.ts";
 import { type Machine, readText } from "./_machine.ts";
 
 /** The commands that print a broker's log. */
-export function logCommands(machine: Machine, service: string, follow: boolean, hasFile: boolean): string[][] {
+export function logCommands(
+  machine: Machine,
+  service: string,
+  follow: boolean,
+  hasFile: boolean,
+): string[][] {
   if (machine.platform === "linux") {
     const units = ["-u", `${service}.service`, "-u", `${service}.socket`];
     return [["journalctl", "--user", "--no-pager", ...units, ...follow ? ["--follow"] : []]];
   }
-  const predicate = `subsystem == "io.jsr.xpc.shmem" OR (process == "launchd" AND eventMessage CONTAINS "${service}")`;
+  const predicate =
+    `subsystem == "io.jsr.xpc.shmem" OR (process == "launchd" AND eventMessage CONTAINS "${service}")`;
   const format = ["--style", "compact", "--predicate", predicate];
   const system = follow ? ["log", "stream", ...format] : ["log", "show", "--last", "1h", ...format];
   // The broker in Deno writes to a file, which launchd opens for it.

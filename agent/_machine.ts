@@ -82,7 +82,9 @@ export class Machine {
     const result = await this.#output(command, hint);
     if (result.code === 0 || accept === "any" || accept.includes(result.code)) return result;
     throw new AgentError(
-      `Cannot go on: "${command.join(" ")}" ended with ${result.code}: ${result.output || "it said nothing"}` +
+      `Cannot go on: "${command.join(" ")}" ended with ${result.code}: ${
+        result.output || "it said nothing"
+      }` +
         (hint === "" ? "" : `. ${hint}`),
     );
   }
@@ -169,7 +171,8 @@ export class Machine {
   /** Runs a command that talks to the user itself; its status. */
   async show([program = "", ...args]: readonly string[]): Promise<number> {
     try {
-      return (await new Deno.Command(program, { args, env: { ...this.#options.environment } }).spawn().status).code;
+      return (await new Deno.Command(program, { args, env: { ...this.#options.environment } }).spawn().status)
+        .code;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw new AgentError(`Cannot run "${program}": it is not here`);

@@ -47,7 +47,16 @@ async function buildSwift(machine: Machine, folder: string): Promise<string> {
       "Cannot build the Swift agent: its sources are in a checkout of the project only. Use --runtime deno",
     );
   }
-  const build = ["swift", "build", "-c", "release", "--package-path", `${root}/agent`, "--product", "xpc-shmem-agent"];
+  const build = [
+    "swift",
+    "build",
+    "-c",
+    "release",
+    "--package-path",
+    `${root}/agent`,
+    "--product",
+    "xpc-shmem-agent",
+  ];
   await machine.run(build, {
     hint: machine.platform === "darwin"
       ? `Install Apple's tools with "xcode-select --install", or use --runtime deno`
@@ -83,7 +92,9 @@ async function libraryPath(machine: Machine, root: string | undefined): Promise<
   if (!machine.dryRun) return (await load()).path;
   const os = machine.platform === "darwin" ? "macos" : "linux";
   const target = Object.values(TARGETS).find((target) => target.os === os && target.arch === Deno.build.arch);
-  if (target === undefined) throw new AgentError(`Cannot install on ${os} ${Deno.build.arch}: there is no library for it`);
+  if (target === undefined) {
+    throw new AgentError(`Cannot install on ${os} ${Deno.build.arch}: there is no library for it`);
+  }
   return `${root ?? "$DENO_DIR"}/.build/${target.name}/${target.library}`;
 }
 

@@ -45,8 +45,12 @@ export async function prove(service: string, broker: string, hint: string): Prom
     if (identity["ok"] === true && identity["broker"] === broker) return identity;
     if (identity["ok"] === true) {
       throw new AgentError(
-        `Cannot prove that the broker runs: process ${identity["pid"]} answers as ${identity["service"]}, the ` +
-          `"${identity["broker"]}" broker of release ${identity["release"]}. End the app that runs it, and try again`,
+        `Cannot prove that the broker runs: process ${identity["pid"]} answers as ${
+          identity["service"]
+        }, the ` +
+          `"${identity["broker"]}" broker of release ${
+            identity["release"]
+          }. End the app that runs it, and try again`,
       );
     }
     if (code !== "none" && code !== "terminating") {

@@ -109,7 +109,9 @@ export class Registry<Peer> {
   wait(lookup: Waiting<Peer>): void {
     const { name, peer } = lookup;
     const mine = this.#waitingOf.get(peer) ?? new Set();
-    if (lookup.id !== 0n && [...mine].some(({ id }) => id === lookup.id)) throw new Refusal("bad_request", {}, "id");
+    if (lookup.id !== 0n && [...mine].some(({ id }) => id === lookup.id)) {
+      throw new Refusal("bad_request", {}, "id");
+    }
     if (mine.size >= LIMITS.waiting) throw new Refusal("limit");
     this.#waitingOf.set(peer, mine.add(lookup));
     const lookups = this.#waiting.get(name) ?? new Set();
@@ -178,7 +180,9 @@ export class Registry<Peer> {
     }
     if (this.#generations.size <= REMEMBERED) return;
     // Nobody asks for this many generations from the future in good faith.
-    for (const name of this.#generations.keys()) if (!this.#services.has(name)) this.#generations.delete(name);
+    for (const name of this.#generations.keys()) {
+      if (!this.#services.has(name)) this.#generations.delete(name);
+    }
   }
 
   #forget(lookup: Waiting<Peer>): void {

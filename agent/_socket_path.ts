@@ -19,7 +19,9 @@ export function runtimeDirectory(): string | undefined {
 /** The name of a service's socket in `directory`: its own, or, where that is too long, cut and with a hash. */
 export function socketName(service: string, directory: string): string {
   const changed = service.startsWith(".");
-  if (!changed && directory.length + service.length + "/.sock".length + 1 <= PATH_SPACE) return `${service}.sock`;
+  if (!changed && directory.length + service.length + "/.sock".length + 1 <= PATH_SPACE) {
+    return `${service}.sock`;
+  }
   let hash = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(service)) {
     hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);

@@ -44,13 +44,16 @@ export async function brokerStatus(service: string): Promise<BrokerStatus> {
   await using greeting = await greet(service, TIMEOUT);
   if (greeting === undefined) {
     throw new AgentError(
-      `Cannot ask the broker: nobody answers as ${service}. ` + (Deno.build.os === "linux"
-        ? "The first app that needs a broker runs one itself; deno task agent:install makes systemd run it"
-        : "Install it: deno task agent:install"),
+      `Cannot ask the broker: nobody answers as ${service}. ` +
+        (Deno.build.os === "linux"
+          ? "The first app that needs a broker runs one itself; deno task agent:install makes systemd run it"
+          : "Install it: deno task agent:install"),
     );
   }
   const { connection, identity } = greeting;
-  if (identity["ok"] !== true) throw new AgentError(`Cannot ask the broker: it answers "${identity["message"]}"`);
+  if (identity["ok"] !== true) {
+    throw new AgentError(`Cannot ask the broker: it answers "${identity["message"]}"`);
+  }
   const ask = (record: XpcRecord): Promise<XpcRecord> => connection.request(record, { timeout: TIMEOUT });
   const status = await ask({ op: "status" });
   const list = (await ask({ op: "list" }))["services"];
@@ -100,14 +103,25 @@ export function statusTable(status: BrokerStatus): string {
   const rows = [["SERVICE", "PID", "SINCE", "REGION", "BYTES", "CLIENTS", "GENERATION", "REVISION"]];
   for (const { name, pid, since, regions } of services) {
     const app = [name, `${pid}`, since];
-    if (regions === null || regions.length === 0) rows.push([...app, regions === null ? "(no answer)" : "(none)"]);
+    if (regions === null || regions.length === 0) {
+      rows.push([...app, regions === null ? "(no answer)" : "(none)"]);
+    }
     for (const [index, region] of (regions ?? []).entries()) {
       const { name, byteLength, clients, generation, revision } = region;
-      rows.push([...index === 0 ? app : ["", "", ""], name, `${byteLength}`, clients, `${generation}`, `${revision}`]);
+      rows.push([
+        ...index === 0 ? app : ["", "", ""],
+        name,
+        `${byteLength}`,
+        clients,
+        `${generation}`,
+        `${revision}`,
+      ]);
     }
   }
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const table = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+  const table = rows.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
+  );
   return [...lines, "", ...table].join("\n");
 }
 

@@ -5,7 +5,10 @@ import { greet, prove } from "./_prove.ts";
 import { runtimeDirectory, socketName } from "./_socket_path.ts";
 
 /** Where things are on Linux. */
-export function linuxPaths(home: string, service: string): Record<"all" | "folder" | "socket" | "service", string> {
+export function linuxPaths(
+  home: string,
+  service: string,
+): Record<"all" | "folder" | "socket" | "service", string> {
   const data = absolute("XDG_DATA_HOME") ?? `${home}/.local/share`;
   const units = `${absolute("XDG_CONFIG_HOME") ?? `${home}/.config`}/systemd/user`;
   const all = `${data}/xpc-shmem`;
@@ -43,7 +46,9 @@ WantedBy=sockets.target
 
 /** The unit that runs the broker. */
 export function serviceUnit(service: string, { command, environment }: Omit<Program, "runtime">): string {
-  const variables = Object.entries(environment).map(([name, value]) => `Environment=${word(`${name}=${value}`)}\n`);
+  const variables = Object.entries(environment).map(([name, value]) =>
+    `Environment=${word(`${name}=${value}`)}\n`
+  );
   return `[Unit]
 Description=Broker of @xpc/shmem: ${service}
 Documentation=https://jsr.io/@xpc/shmem
@@ -68,10 +73,14 @@ function word(text: string): string {
   return `"${escaped}"`;
 }
 
-const NO_MANAGER = "Nothing needs to be installed on Linux: the first app that needs a broker runs one itself";
+const NO_MANAGER =
+  "Nothing needs to be installed on Linux: the first app that needs a broker runs one itself";
 
 async function checkManager(machine: Machine): Promise<void> {
-  const { code } = await machine.run(["systemctl", "--user", "show-environment"], { accept: "any", hint: NO_MANAGER });
+  const { code } = await machine.run(["systemctl", "--user", "show-environment"], {
+    accept: "any",
+    hint: NO_MANAGER,
+  });
   if (code !== 0) throw new AgentError(`Cannot install: no user manager of systemd runs here. ${NO_MANAGER}`);
 }
 
@@ -88,7 +97,9 @@ export async function installOnLinux(machine: Machine, options: Arguments): Prom
   })).code === 0;
   const program = await prepareProgram(machine, options, paths.folder);
   const runtime = machine.dryRun ? `/run/user/${machine.uid}` : runtimeDirectory();
-  if (runtime === undefined) throw new AgentError(`Cannot install: there is no runtime directory. ${NO_MANAGER}`);
+  if (runtime === undefined) {
+    throw new AgentError(`Cannot install: there is no runtime directory. ${NO_MANAGER}`);
+  }
   const isNew = await machine.write(paths.socket, socketUnit(service, runtime));
   await machine.write(paths.service, serviceUnit(service, program));
   await machine.run(["systemctl", "--user", "daemon-reload"]);
@@ -99,7 +110,9 @@ export async function installOnLinux(machine: Machine, options: Arguments): Prom
     if (isActive) await machine.run(["systemctl", "--user", "stop", units.service, units.socket]);
     await machine.run(["systemctl", "--user", "enable", "--now", units.socket]);
   }
-  if (machine.dryRun) return machine.say(`Then hello through the service ${service} proves that the broker answers`);
+  if (machine.dryRun) {
+    return machine.say(`Then hello through the service ${service} proves that the broker answers`);
+  }
   const hint = `See "systemctl --user status ${units.service}" and deno task agent:logs`;
   const identity = await prove(service, program.runtime === "swift" ? "swift" : "embedded", hint);
   machine.say(`Installed ${service}: release ${identity["release"]} answers as process ${identity["pid"]}`);
@@ -110,10 +123,14 @@ async function checkNoApp(machine: Machine, service: string, unit: string): Prom
   if (machine.dryRun) return;
   await using greeting = await greet(service, 5000);
   if (greeting === undefined) return;
-  const shown = await machine.run(["systemctl", "--user", "show", "-p", "MainPID", "--value", unit], { accept: "any" });
+  const shown = await machine.run(["systemctl", "--user", "show", "-p", "MainPID", "--value", unit], {
+    accept: "any",
+  });
   const { pid, broker } = greeting.identity;
   if (shown.output === String(pid)) return;
-  throw new AgentError(`Cannot install: process ${pid} runs the ${broker} broker of ${service} now. End it first`);
+  throw new AgentError(
+    `Cannot install: process ${pid} runs the ${broker} broker of ${service} now. End it first`,
+  );
 }
 
 /** Removes all that {@linkcode installOnLinux} made. */

@@ -4,7 +4,14 @@
  *
  * @module
  */
-import { type Connection, disposeValue, Int64, Listener, type XpcRecord, type XpcValue } from "../src/xpc/mod.ts";
+import {
+  type Connection,
+  disposeValue,
+  Int64,
+  Listener,
+  type XpcRecord,
+  type XpcValue,
+} from "../src/xpc/mod.ts";
 import { Endpoint } from "../src/xpc/endpoint.ts";
 import type { ConnectionHandlers } from "../src/xpc/connection.ts";
 import type { ConnectionError } from "../src/xpc/errors.ts";

@@ -19,65 +19,79 @@ const FILES = [
   "Library/LaunchAgents/NAME.plist",
 ];
 
-Deno.test({ name: "install loads the agent and proves that it answers; uninstall leaves nothing", ignore }, async () => {
-  await using mac = await Mac.make();
-  await mac.install();
-  assertEquals(mac.calls(), [...LOOKS, BOOTSTRAP]);
-  assertEquals(mac.files(), FILES);
-  assertMatch(mac.said.join("\n"), /^Installed .*: release .* answers as process \d+$/);
-  const { broker, pid, services } = await brokerStatus(mac.service);
-  assertEquals([broker, services.length], ["embedded", 0]);
-  assertEquals(pid, mac.state.jobs[`gui/501/${mac.service}`]);
+Deno.test(
+  { name: "install loads the agent and proves that it answers; uninstall leaves nothing", ignore },
+  async () => {
+    await using mac = await Mac.make();
+    await mac.install();
+    assertEquals(mac.calls(), [...LOOKS, BOOTSTRAP]);
+    assertEquals(mac.files(), FILES);
+    assertMatch(mac.said.join("\n"), /^Installed .*: release .* answers as process \d+$/);
+    const { broker, pid, services } = await brokerStatus(mac.service);
+    assertEquals([broker, services.length], ["embedded", 0]);
+    assertEquals(pid, mac.state.jobs[`gui/501/${mac.service}`]);
 
-  await mac.uninstall();
-  assertEquals(mac.calls(), [...LOOKS.slice(0, 2), "bootout gui/501/NAME", "print gui/501/NAME", LOOKS[2]!]);
-  assertEquals(mac.files(), []);
-  await assertRejects(() => brokerStatus(mac.service), AgentError, "nobody answers");
-  await mac.uninstall();
-  assertStringIncludes(mac.said.at(-1)!, "Nothing to uninstall");
-});
+    await mac.uninstall();
+    assertEquals(mac.calls(), [
+      ...LOOKS.slice(0, 2),
+      "bootout gui/501/NAME",
+      "print gui/501/NAME",
+      LOOKS[2]!,
+    ]);
+    assertEquals(mac.files(), []);
+    await assertRejects(() => brokerStatus(mac.service), AgentError, "nobody answers");
+    await mac.uninstall();
+    assertStringIncludes(mac.said.at(-1)!, "Nothing to uninstall");
+  },
+);
 
-Deno.test({ name: "install upgrades in place while apps are connected: they register again", ignore }, async () => {
-  await using mac = await Mac.make();
-  await mac.install();
-  const first = await brokerStatus(mac.service);
-  const broker = { service: mac.service, embedded: false };
-  await using server = await serve("upgraded", { broker, regions: { frame: { byteLength: 8192 } } });
-  server.region("frame").commit();
-  await using client = await connect("upgraded", { broker });
-  mac.calls();
-  mac.state = { ...mac.state, lingers: 2 };
-  await mac.install();
-  assertEquals(mac.calls(), [
-    ...LOOKS.slice(0, 2),
-    "bootout gui/501/NAME", // asynchronous: the job is there for two looks more
-    ...Array.from({ length: 3 }, () => "print gui/501/NAME"),
-    LOOKS[2]!,
-    BOOTSTRAP,
-  ]);
-  assertEquals(mac.files(), FILES);
-  // Waits until the server has registered with the new broker.
-  await using _late = await connect("upgraded", { broker, signal: AbortSignal.timeout(60_000) });
-  const second = await brokerStatus(mac.service);
-  assert(second.pid !== first.pid);
-  assertEquals(second.services.map(({ name, pid, regions }) => [name, pid, regions]), [[
-    "upgraded",
-    Deno.pid,
-    [{ name: "frame", byteLength: 8192, clients: "write", generation: 1, revision: 1 }],
-  ]]);
-  assert(client.connected, "the direct link lives on");
-});
+Deno.test(
+  { name: "install upgrades in place while apps are connected: they register again", ignore },
+  async () => {
+    await using mac = await Mac.make();
+    await mac.install();
+    const first = await brokerStatus(mac.service);
+    const broker = { service: mac.service, embedded: false };
+    await using server = await serve("upgraded", { broker, regions: { frame: { byteLength: 8192 } } });
+    server.region("frame").commit();
+    await using client = await connect("upgraded", { broker });
+    mac.calls();
+    mac.state = { ...mac.state, lingers: 2 };
+    await mac.install();
+    assertEquals(mac.calls(), [
+      ...LOOKS.slice(0, 2),
+      "bootout gui/501/NAME", // asynchronous: the job is there for two looks more
+      ...Array.from({ length: 3 }, () => "print gui/501/NAME"),
+      LOOKS[2]!,
+      BOOTSTRAP,
+    ]);
+    assertEquals(mac.files(), FILES);
+    // Waits until the server has registered with the new broker.
+    await using _late = await connect("upgraded", { broker, signal: AbortSignal.timeout(60_000) });
+    const second = await brokerStatus(mac.service);
+    assert(second.pid !== first.pid);
+    assertEquals(second.services.map(({ name, pid, regions }) => [name, pid, regions]), [[
+      "upgraded",
+      Deno.pid,
+      [{ name: "frame", byteLength: 8192, clients: "write", generation: 1, revision: 1 }],
+    ]]);
+    assert(client.connected, "the direct link lives on");
+  },
+);
 
-Deno.test({ name: "install tries again where launchd is not done with the last job: error 5", ignore }, async () => {
-  await using mac = await Mac.make({ refusals: [5, 37, 5] });
-  await mac.install();
-  assertEquals(mac.calls(), [
-    ...LOOKS,
-    ...Array.from({ length: 3 }, () => [BOOTSTRAP, "print gui/501/NAME"]).flat(),
-    BOOTSTRAP,
-  ]);
-  assertEquals(mac.waited, 1500);
-});
+Deno.test(
+  { name: "install tries again where launchd is not done with the last job: error 5", ignore },
+  async () => {
+    await using mac = await Mac.make({ refusals: [5, 37, 5] });
+    await mac.install();
+    assertEquals(mac.calls(), [
+      ...LOOKS,
+      ...Array.from({ length: 3 }, () => [BOOTSTRAP, "print gui/501/NAME"]).flat(),
+      BOOTSTRAP,
+    ]);
+    assertEquals(mac.waited, 1500);
+  },
+);
 
 Deno.test({ name: "install boots out a job that was loaded meanwhile", ignore }, async () => {
   await using mac = await Mac.make({ refusals: [5] });
@@ -101,10 +115,12 @@ Deno.test({ name: "install boots out a job that was loaded meanwhile", ignore },
   ]);
 });
 
-for (const { name, state, tried } of [
-  { name: "there is no gui domain", state: { gui: false }, tried: [] },
-  { name: "the gui domain refuses with 125", state: { refusals: [125] }, tried: [BOOTSTRAP] },
-]) {
+for (
+  const { name, state, tried } of [
+    { name: "there is no gui domain", state: { gui: false }, tried: [] },
+    { name: "the gui domain refuses with 125", state: { refusals: [125] }, tried: [BOOTSTRAP] },
+  ]
+) {
   Deno.test({ name: `install takes the user domain over SSH: ${name}`, ignore }, async () => {
     await using mac = await Mac.make(state);
     await mac.install();
@@ -117,13 +133,18 @@ for (const { name, state, tried } of [
   });
 }
 
-for (const { refusals, message } of [
-  { refusals: Array<number>(30).fill(5), message: /gave 5 30 times: .*Input\/output error.*plutil -lint/ },
-  { refusals: [125, 125], message: /user\/501 takes no agents: .*125.*Log in on the Mac's own screen/ },
-  { refusals: [119], message: /it is disabled\. Run "launchctl enable gui\/501\// },
-  { refusals: [113], message: /launchctl bootstrap gave 113: Could not find service/ },
-]) {
-  Deno.test({ name: `install says what to do when launchctl gives ${refusals[0]} (${refusals.length} times)`, ignore }, async () => {
+for (
+  const { refusals, message } of [
+    { refusals: Array<number>(30).fill(5), message: /gave 5 30 times: .*Input\/output error.*plutil -lint/ },
+    { refusals: [125, 125], message: /user\/501 takes no agents: .*125.*Log in on the Mac's own screen/ },
+    { refusals: [119], message: /it is disabled\. Run "launchctl enable gui\/501\// },
+    { refusals: [113], message: /launchctl bootstrap gave 113: Could not find service/ },
+  ]
+) {
+  Deno.test({
+    name: `install says what to do when launchctl gives ${refusals[0]} (${refusals.length} times)`,
+    ignore,
+  }, async () => {
     await using mac = await Mac.make({ refusals });
     const error = await assertRejects(() => mac.install(), AgentError, "Cannot load");
     assertMatch(error.message, message);
@@ -135,7 +156,11 @@ Deno.test({ name: "install and uninstall say which tool is missing", ignore }, a
   const bare = mac.machine("/nowhere");
   await assertRejects(() => mac.install({}, bare), AgentError, `Cannot run "launchctl": it is not here`);
   await assertRejects(() => mac.uninstall(bare), AgentError, `Cannot run "launchctl"`);
-  const error = await assertRejects(() => mac.install({ runtime: "swift" }, bare), AgentError, `Cannot run "swift"`);
+  const error = await assertRejects(
+    () => mac.install({ runtime: "swift" }, bare),
+    AgentError,
+    `Cannot run "swift"`,
+  );
   assertStringIncludes(error.message, "xcode-select --install");
   assertStringIncludes(error.message, "--runtime deno");
   await assertRejects(() => domains(bare), AgentError, "is this one?");

@@ -87,7 +87,9 @@ class User implements AsyncDisposable {
     const path = `${this.#root}/calls`;
     const text = await Deno.readTextFile(path).catch(() => "");
     await Deno.writeTextFile(path, "");
-    return text.split("\n").slice(0, -1).map((line) => line.replace("--user ", "").replaceAll(SERVICE, "NAME"));
+    return text.split("\n").slice(0, -1).map((line) =>
+      line.replace("--user ", "").replaceAll(SERVICE, "NAME")
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -114,10 +116,18 @@ Deno.test({
   assertEquals([first.code, first.calls], [0, [...look, "enable --now NAME.socket"]]);
   const status = JSON.parse((await user.agent("status", "--json")).out);
   assertEquals([status.service, status.broker, status.services], [SERVICE, "embedded", []]);
-  assertMatch((await user.agent("status")).out, /the embedded broker .*, process \d+, up .*\n.*0 services\n$/);
+  assertMatch(
+    (await user.agent("status")).out,
+    /the embedded broker .*, process \d+, up .*\n.*0 services\n$/,
+  );
 
   const second = await user.agent("install", "--runtime", "deno");
-  const again = ["show-environment", "show -p MainPID --value NAME.service", ...look.slice(1), "restart NAME.service"];
+  const again = [
+    "show-environment",
+    "show -p MainPID --value NAME.service",
+    ...look.slice(1),
+    "restart NAME.service",
+  ];
   assertEquals([second.code, second.calls], [0, again], second.out);
   assert(JSON.parse((await user.agent("status", "--json")).out).pid !== status.pid);
 

@@ -9,7 +9,14 @@ import { propertyList } from "../agent/_plist.ts";
 import { serviceSocketPath, socketDirectory, socketName } from "../agent/_socket_path.ts";
 import { installOnLinux, serviceUnit, socketUnit, uninstallOnLinux } from "../agent/_systemd.ts";
 import { load } from "../ffi/load.ts";
-import { answers, BrokerProcess, EMBEDDED, removeTraces, SWIFT, uniqueService } from "./_broker_contract/brokers.ts";
+import {
+  answers,
+  BrokerProcess,
+  EMBEDDED,
+  removeTraces,
+  SWIFT,
+  uniqueService,
+} from "./_broker_contract/brokers.ts";
 import { Peer } from "./_broker_contract/peer.ts";
 import { Child } from "./_broker_contract/process.ts";
 
@@ -20,7 +27,8 @@ const isLinux = Deno.build.os === "linux";
 const lint = Deno.env.get("XPC_SHMEM_PLUTIL")?.split(/\s+/);
 const has = async (program: string): Promise<boolean> => {
   try {
-    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output())
+      .success;
   } catch {
     return false;
   }
@@ -39,7 +47,12 @@ Deno.test("propertyList() says the same when it is read back, for any name and p
   for (const service of NAMES) {
     for (const path of PATHS) {
       for (const background of [false, true]) {
-        const agent = { service, command: [path, "--service", service, `anchor "a" & 'b'`], environment: { X: path }, log: path };
+        const agent = {
+          service,
+          command: [path, "--service", service, `anchor "a" & 'b'`],
+          environment: { X: path },
+          log: path,
+        };
         assertEquals<unknown>(parse(await propertyList({ ...agent, background })), {
           Label: service,
           ProgramArguments: agent.command,
@@ -62,7 +75,13 @@ Deno.test({
   const [program = "", ...args] = lint ?? [];
   for (const service of NAMES) {
     for (const path of PATHS) {
-      const list = await propertyList({ service, command: [path], environment: { X: path }, log: path, background: true });
+      const list = await propertyList({
+        service,
+        command: [path],
+        environment: { X: path },
+        log: path,
+        background: true,
+      });
       const child = new Deno.Command(program, {
         args: [...args, "-lint", "--", "-"],
         stdin: "piped",
@@ -112,15 +131,18 @@ Deno.test({
   }
 });
 
-Deno.test({ name: "serviceSocketPath() is where the library listens, for any name", ignore: !isLinux }, async () => {
-  for (const name of [uniqueService(), `.${uniqueService()}`, `${uniqueService()}.${"n".repeat(90)}`]) {
-    await using broker = await BrokerProcess.start(EMBEDDED, name);
-    assert((await Deno.stat(serviceSocketPath(name))).isSocket);
-    assertEquals((await broker.end("SIGTERM")).code, 0);
-    removeTraces(name);
-  }
-  assertEquals(socketName("a", "/run"), "a.sock");
-});
+Deno.test(
+  { name: "serviceSocketPath() is where the library listens, for any name", ignore: !isLinux },
+  async () => {
+    for (const name of [uniqueService(), `.${uniqueService()}`, `${uniqueService()}.${"n".repeat(90)}`]) {
+      await using broker = await BrokerProcess.start(EMBEDDED, name);
+      assert((await Deno.stat(serviceSocketPath(name))).isSocket);
+      assertEquals((await broker.end("SIGTERM")).code, 0);
+      removeTraces(name);
+    }
+    assertEquals(socketName("a", "/run"), "a.sock");
+  },
+);
 
 const hasActivate = isLinux && await has("systemd-socket-activate");
 
@@ -165,7 +187,10 @@ function options(changes: Partial<Arguments>): Arguments {
 }
 
 /** What a dry run prints, with what differs from machine to machine replaced. */
-async function dryRun(platform: "darwin" | "linux", run: (machine: Machine) => Promise<void>): Promise<string> {
+async function dryRun(
+  platform: "darwin" | "linux",
+  run: (machine: Machine) => Promise<void>,
+): Promise<string> {
   const lines: string[] = [];
   const home = platform === "darwin" ? "/Users/me" : "/home/me";
   await run(new Machine({ platform, home, uid: 501, dryRun: true, say: (text) => lines.push(text) }));
@@ -183,10 +208,16 @@ Deno.test({
   const service = "com.example.broker";
   const printed = {
     "darwin, swift": await dryRun("darwin", (machine) => installOnDarwin(machine, options({ requirement }))),
-    "darwin, deno": await dryRun("darwin", (machine) => installOnDarwin(machine, options({ runtime: "deno", service }))),
+    "darwin, deno": await dryRun(
+      "darwin",
+      (machine) => installOnDarwin(machine, options({ runtime: "deno", service })),
+    ),
     "darwin, uninstall": await dryRun("darwin", (machine) => uninstallOnDarwin(machine, service)),
     "linux, swift": await dryRun("linux", (machine) => installOnLinux(machine, options({}))),
-    "linux, deno": await dryRun("linux", (machine) => installOnLinux(machine, options({ runtime: "deno", service }))),
+    "linux, deno": await dryRun(
+      "linux",
+      (machine) => installOnLinux(machine, options({ runtime: "deno", service })),
+    ),
     "linux, uninstall": await dryRun("linux", (machine) => uninstallOnLinux(machine, service)),
   };
   const lines = Object.fromEntries(Object.entries(printed).map(([name, text]) => [name, text.split("\n")]));
@@ -200,7 +231,12 @@ Deno.test("logCommands() asks the system's log, and the file of the broker in De
   const machine = (platform: "darwin" | "linux"): Machine =>
     new Machine({ platform, home: "/h", uid: 1, dryRun: true, say: () => {} });
   const unit = ["-u", "a.service", "-u", "a.socket"];
-  assertEquals(logCommands(machine("linux"), "a", false, false), [["journalctl", "--user", "--no-pager", ...unit]]);
+  assertEquals(logCommands(machine("linux"), "a", false, false), [[
+    "journalctl",
+    "--user",
+    "--no-pager",
+    ...unit,
+  ]]);
   assertEquals(logCommands(machine("linux"), "a", true, false).flat().at(-1), "--follow");
   const [system, file] = logCommands(machine("darwin"), "a", false, true);
   assertEquals(system?.slice(0, 3), ["log", "show", "--last"]);
@@ -220,7 +256,9 @@ Deno.test("parseArguments() says what is wrong", () => {
     [["install", "--dry-run", "--platform", "windows"], /Cannot install on "windows"/],
     [["install", "--platform", Deno.build.os === "darwin" ? "linux" : "darwin"], /add --dry-run/],
   ];
-  for (const [args, message] of cases) assertMatch(assertThrows(() => parseArguments(args), UsageError).message, message);
+  for (const [args, message] of cases) {
+    assertMatch(assertThrows(() => parseArguments(args), UsageError).message, message);
+  }
   assertEquals(parseArguments([]).action, "help");
   assertEquals(parseArguments(["--version"]).action, "version");
   assertEquals(parseArguments(["run", "--help"]).action, "help");

@@ -62,7 +62,9 @@ function run(state: LaunchctlState, [verb, target = "", list = ""]: string[]): n
     case "bootstrap": {
       const refusal = state.refusals.shift();
       if (refusal !== undefined) return refusal;
-      const { Label, ProgramArguments, EnvironmentVariables } = parse(Deno.readTextFileSync(list)) as unknown as LaunchAgent;
+      const { Label, ProgramArguments, EnvironmentVariables } = parse(
+        Deno.readTextFileSync(list),
+      ) as unknown as LaunchAgent;
       const job = `${target}/${Label}`;
       if (job in state.jobs) return 5;
       state.jobs[job] = start(ProgramArguments, EnvironmentVariables ?? {});
@@ -74,7 +76,8 @@ function run(state: LaunchctlState, [verb, target = "", list = ""]: string[]): n
 }
 
 function start([program = "", ...args]: string[], env: Record<string, string>): number {
-  const child = new Deno.Command(program, { args, env, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  const child = new Deno.Command(program, { args, env, stdin: "null", stdout: "null", stderr: "null" })
+    .spawn();
   child.unref();
   return child.pid;
 }

@@ -31,7 +31,10 @@ export class Mac implements AsyncDisposable {
     await Deno.mkdir(`${mac.#root}/bin`);
     mac.state = { calls: [], gui: true, refusals: [], lingers: 0, jobs: {}, ...state };
     const deno = Deno.execPath();
-    await Deno.writeTextFile(`${mac.#root}/bin/launchctl`, `#!/bin/sh\nexec '${deno}' run -A --quiet '${script}' "$@"\n`);
+    await Deno.writeTextFile(
+      `${mac.#root}/bin/launchctl`,
+      `#!/bin/sh\nexec '${deno}' run -A --quiet '${script}' "$@"\n`,
+    );
     await Deno.chmod(`${mac.#root}/bin/launchctl`, 0o755);
     return mac;
   }
@@ -93,7 +96,9 @@ export class Mac implements AsyncDisposable {
 
   /** All files of the home. */
   files(): string[] {
-    return [...walk(this.home)].map((path) => path.slice(this.home.length + 1).replaceAll(this.service, "NAME")).sort();
+    return [...walk(this.home)].map((path) =>
+      path.slice(this.home.length + 1).replaceAll(this.service, "NAME")
+    ).sort();
   }
 
   /** Ends what its launchctl has started, and removes it. */

@@ -30,7 +30,12 @@ switch (role) {
     const listener = await offer(`${Deno.pid}`);
     say({ ready: true });
     using endpoint = listener.endpoint();
-    const { ok, registered, generation } = await connection.request({ op: "register", name, endpoint, policy });
+    const { ok, registered, generation } = await connection.request({
+      op: "register",
+      name,
+      endpoint,
+      policy,
+    });
     say({ ok, registered, generation: String(generation) });
     await connection.closed;
     break;

@@ -128,7 +128,13 @@ export class Peer implements AsyncDisposable {
 }
 
 /** Checks that a reply says this failure, and nothing more than `more`. */
-export function assertFailure(reply: XpcRecord, code: ErrorCode, field = "", more: XpcRecord = {}, about?: string): void {
+export function assertFailure(
+  reply: XpcRecord,
+  code: ErrorCode,
+  field = "",
+  more: XpcRecord = {},
+  about?: string,
+): void {
   const message = MESSAGES[code].replace("FIELD", field);
   assertEquals<XpcRecord>({ ...reply }, { ok: false, code, message, ...more }, about);
 }

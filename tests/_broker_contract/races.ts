@@ -55,7 +55,8 @@ export const raceTests: readonly ContractTest[] = [
     },
   },
   {
-    name: "race: the agent is relaunched, its registry lost: all register and look up again, direct links live on",
+    name:
+      "race: the agent is relaunched, its registry lost: all register and look up again, direct links live on",
     async run(kind): Promise<void> {
       const name = uniqueService();
       try {
@@ -95,7 +96,10 @@ export const raceTests: readonly ContractTest[] = [
       try {
         const selection = { service: name, embedded: false };
         let broker = await BrokerProcess.start(kind, name);
-        await using server = await serve("upgraded", { broker: selection, regions: { frame: { byteLength: 4096 } } });
+        await using server = await serve("upgraded", {
+          broker: selection,
+          regions: { frame: { byteLength: 4096 } },
+        });
         server.region("frame").view(Uint32Array)[0] = 7;
         await using first = await connect("upgraded", { broker: selection, signal: patience() });
         const frame = await first.open("frame");
@@ -130,7 +134,10 @@ export const raceTests: readonly ContractTest[] = [
         assertEquals((await peer.event())["event"], "registered");
       }
       const generation = await peer.registered("evicted", service, { policy: "replace" });
-      assertEquals([(await peer.event())["event"], (await peer.event())["event"]], ["unregistered", "registered"]);
+      assertEquals([(await peer.event())["event"], (await peer.event())["event"]], [
+        "unregistered",
+        "registered",
+      ]);
       await evicted.end("SIGKILL");
       await alone.end("SIGKILL");
       const { event, name, pid } = await peer.event();
@@ -254,7 +261,10 @@ export const raceTests: readonly ContractTest[] = [
     async run(kind): Promise<void> {
       await using broker = await BrokerProcess.start(kind);
       const selection = { service: broker.service, embedded: false };
-      await using server = await serve("locked", { broker: selection, regions: { frame: { byteLength: 4096 } } });
+      await using server = await serve("locked", {
+        broker: selection,
+        regions: { frame: { byteLength: 4096 } },
+      });
       await using child = app("hold", broker.service, "locked");
       assertEquals((await child.json())["holds"], true);
       const { mutex } = server.region("frame");

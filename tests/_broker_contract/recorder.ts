@@ -117,8 +117,9 @@ export class Recorder implements Disposable {
       this.#replace(value);
       if (value.tag === 3 && key === "pid" || value.tag === 6 && key === "since") value.number = 0n;
       else if (value.tag === 4 && (key === "uptime" || key === "peers")) value.number = 0n;
-      else if (value.tag === 4 && ["generation", "by", "after"].includes(key)) value.number = ofClock(value.number);
-      else if (value.tag === 8 && ["broker", "service"].includes(key)) value.text = key.toUpperCase();
+      else if (value.tag === 4 && ["generation", "by", "after"].includes(key)) {
+        value.number = ofClock(value.number);
+      } else if (value.tag === 8 && ["broker", "service"].includes(key)) value.text = key.toUpperCase();
     }
   }
 }
@@ -131,7 +132,9 @@ function ofClock(generation: bigint): bigint {
 /** For people who compare two recordings. */
 function describe(node: Node): string {
   if ("items" in node) return `[${node.items.map(describe).join(", ")}]`;
-  if ("entries" in node) return `{${node.entries.map(([key, value]) => `${key}: ${describe(value)}`).join(", ")}}`;
+  if ("entries" in node) {
+    return `{${node.entries.map(([key, value]) => `${key}: ${describe(value)}`).join(", ")}}`;
+  }
   if ("text" in node) return JSON.stringify(node.text);
   if ("number" in node) return `${["int64", "uint64", "double", "date"][node.tag - 3]} ${node.number}`;
   if ("bytes" in node) return `data ${node.bytes.toHex()}`;

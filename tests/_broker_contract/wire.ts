@@ -7,7 +7,12 @@ import type { ContractTest } from "./suite.ts";
 
 type Script = (exchange: Recorder, broker: BrokerProcess) => Promise<void>;
 
-const register = (name: string, policy = "reject") => ({ op: "register", name, endpoint: "endpoint", policy });
+const register = (name: string, policy = "reject") => ({
+  op: "register",
+  name,
+  endpoint: "endpoint",
+  policy,
+});
 
 /** What is recorded, by name. */
 const SCRIPTS: Readonly<Record<string, Script>> = {

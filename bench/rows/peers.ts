@@ -35,7 +35,7 @@ export const peers: Bench = {
         name: "there and back by changes()",
         ours: times.rally,
         baseline: { name: "Unix socket in Deno, 64 B", rounds: times.small },
-        note: "both spin before they park",
+        note: "both spin before they park; where a wake takes longer than that, both stay asleep",
       }),
       rowOf({
         name: `${large / 2 ** 20} MiB copied in, summed by the other`,

@@ -23,10 +23,10 @@ async function roundTrips({ rounds, quick }: Options, kind: Kind): Promise<Row[]
   const batches = quick ? 3 : kind.batches;
   const ours: number[] = [];
   const theirs: number[] = [];
-  await using pair = await Pair.start({ ball: 4096 }, pinned);
-  // Until the functions are compiled.
-  if (!quick) await pair.both("ping", "pong", { laps: 500, batches: 200, spin: -1 });
   for (let round = 0; round < rounds; round++) {
+    // New processes each time: how well a loop is compiled differs between them, by half.
+    await using pair = await Pair.start({ ball: 4096 }, pinned);
+    if (!quick) await pair.both("ping", "pong", { laps: 500, batches: 400, spin: -1 });
     theirs.push(median(await run(program, [how, laps, batches, ...pinned ?? []])));
     const [times] = await pair.both<number[]>("ping", "pong", { laps, batches, spin });
     ours.push(median(times));

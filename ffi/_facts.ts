@@ -25,7 +25,7 @@ export async function readFacts(zig: Zig, root: string): Promise<AbiFacts> {
   const linux = compileFlags(TARGETS["x86_64-linux"]);
   const [appleHeaders, linuxHeaders, shimHeader, appleMacros, linuxMacros, systemExports] = await Promise.all(
     [
-      readHeaders(zig, { headers, flags: apple, root }),
+      readHeaders(zig, { headers: [...headers, "sys/mman.h", "sys/resource.h"], flags: apple, root }),
       readHeaders(zig, { headers: [...headers, "xpc/linux.h"], flags: linux, root }),
       readHeaders(zig, { headers: ["shim.h"], flags: apple, root }),
       readMacros(zig, { headers, flags: apple, root }),

@@ -21,6 +21,7 @@ import { readFacts } from "./_facts.ts";
 import { verifyLibraries } from "./_verify.ts";
 import { BuildError, fetchZig } from "./_zig.ts";
 import { build } from "./build.ts";
+import { libc } from "./libc.ts";
 import { libdispatch } from "./libdispatch.ts";
 import { libxpc } from "./libxpc.ts";
 import { shim } from "./shim.ts";
@@ -53,6 +54,7 @@ export async function checkAbi(
   const problems = [
     ...compareTable(libxpc, { name: "libxpc", ...system }),
     ...compareTable(libdispatch, { name: "libdispatch", ...system }),
+    ...compareTable(libc, { name: "libc", ...system }),
     ...compareTable(shim, {
       name: "shim",
       declarations: facts.shim,
@@ -66,7 +68,7 @@ export async function checkAbi(
     ...compareMacros(facts.linuxMacros, facts.appleMacros),
     ...await verifyLibraries(root, built.libraries, facts),
   ];
-  const entries = [libxpc, libdispatch, shim].map((table) => Object.keys(table).length);
+  const entries = [libxpc, libdispatch, libc, shim].map((table) => Object.keys(table).length);
   const standIns = countStandIns(facts.linux);
   return {
     problems,

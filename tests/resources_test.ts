@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { connect, serve } from "../mod.ts";
 import { load } from "../ffi/load.ts";
 import { Connection, Listener } from "../src/xpc/mod.ts";
-import { uniqueName } from "./_support/process.ts";
+import { brokerName, uniqueName } from "./_support/process.ts";
 
 await load();
 
@@ -23,7 +23,7 @@ Deno.test({
   name: "2,000 connections, regions and doorbells leave no descriptor, mapping or thread",
   ignore,
   async fn() {
-    const broker = { service: uniqueName("broker") };
+    const broker = { service: brokerName() };
     const name = uniqueName("service");
     await using server = await serve(name, { regions: { frame: { byteLength: 65536 } }, broker });
     await using anchor = await connect(name, { broker }); // keeps the broker's connection as it is

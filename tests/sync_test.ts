@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connect, serve } from "../mod.ts";
 import { load } from "../ffi/load.ts";
-import { App, RemoteError, uniqueName } from "./_support/process.ts";
+import { App, brokerName, RemoteError, uniqueName } from "./_support/process.ts";
 
 await load(); // before the tests: the library stays open, which the resource sanitizer would take for a leak
 
 function setting(regions: Record<string, { byteLength: number; clients?: "read" | "write" }>) {
-  return { name: uniqueName("sync"), broker: uniqueName("broker"), regions };
+  return { name: uniqueName("sync"), broker: brokerName(), regions };
 }
 
 const FRAME = { frame: { byteLength: 4096 } };

@@ -14,6 +14,9 @@ import type { Recovery, Result } from "./result.ts";
 import { round } from "./statistics.ts";
 import { sharedClock } from "./stamps.ts";
 
+/** Whether only the system can vend a broker's name. */
+const LAUNCHD = Deno.build.os === "darwin";
+
 /** How many paced commits measure how long a wake takes: enough for a 99th percentile. */
 const PACED_COMMITS = 400;
 
@@ -68,10 +71,9 @@ export async function runDemo(options: Options, progress: (run: Run) => void): P
   }
   const id = crypto.randomUUID().slice(0, 8);
   const service = `xpc-shmem.demo.${id}.broker`;
-  // Nobody else's broker is disturbed, and a run none of another.
-  const selection: BrokerSelection = options.broker === "swift" ? { service, embedded: false } : { service };
+  const selection = selectBroker(options, service);
   const setting: Setting = { service: `xpc-shmem.demo.${id}`, broker: selection, regions, byteLength };
-  const needsBroker = options.broker === "swift" || options.kill === "broker";
+  const needsBroker = !LAUNCHD && (options.broker === "swift" || options.kill === "broker");
   const broker = needsBroker ? await startBroker(options.broker, service) : undefined;
   const { writer, reader, started } = await startBoth(setting);
   const run: Run = {
@@ -91,6 +93,17 @@ export async function runDemo(options: Options, progress: (run: Run) => void): P
   } finally {
     clearInterval(timer);
   }
+}
+
+/** A broker of this run's own, so that no other is disturbed; on macOS there can only be the installed agent. */
+function selectBroker({ broker, kill }: Options, service: string): BrokerSelection {
+  if (!LAUNCHD) return broker === "swift" ? { service, embedded: false } : { service };
+  if (kill === "broker") {
+    throw new UsageError(
+      "Cannot kill the broker on macOS: it is the installed agent, which other apps use too",
+    );
+  }
+  return { service: Deno.env.get("XPC_SHMEM_TEST_SERVICE") };
 }
 
 /** Either may come first, or both at once. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { DEFAULT_SERVICE } from "../../agent/release.ts";
 import { TextLineStream } from "@std/streams/text-line-stream";
 
 /** An error that another process threw. */
@@ -18,6 +19,18 @@ export class RemoteError extends Error {
 export function uniqueName(prefix: string): string {
   return `test.${prefix}.${crypto.randomUUID().slice(0, 13)}`;
 }
+
+/**
+ * The broker to use: one of a test's own, which a process of the test becomes. On macOS only launchd can vend a name:
+ * there it is the installed agent, `XPC_SHMEM_TEST_SERVICE` or the usual one.
+ */
+export function brokerName(): string {
+  if (!ownBroker) return Deno.env.get("XPC_SHMEM_TEST_SERVICE") ?? DEFAULT_SERVICE;
+  return uniqueName("broker");
+}
+
+/** Whether tests can have brokers of their own. */
+export const ownBroker: boolean = Deno.build.os === "linux";
 
 /** A process that does what it is told. Killed at the end of its scope if it is still there. */
 export class App implements AsyncDisposable {

@@ -36,7 +36,8 @@ export interface WaitOptions extends SyncWaitOptions {
  * @throws {RangeError} if it is negative or not a number
  */
 export function spinOf(options: SyncWaitOptions): number {
-  const { spin = DEFAULT_SPIN } = options;
+  const { spin } = options;
+  if (spin === undefined) return DEFAULT_SPIN;
   if (!(spin >= 0)) throw new RangeError(`Cannot spin for ${spin} microseconds: want 0 or more`);
   return spin === Infinity ? SPIN_ONLY : Math.min(Math.ceil(spin), SPIN_ONLY - 1);
 }
@@ -47,9 +48,10 @@ export function spinOf(options: SyncWaitOptions): number {
  * @throws {RangeError} if it is negative or not a number
  */
 export function millisecondsOf(options: SyncWaitOptions): number {
-  const { timeout = Infinity } = options;
+  const { timeout } = options;
+  if (timeout === undefined || timeout === Infinity) return -1;
   if (!(timeout >= 0)) throw new RangeError(`Cannot wait for ${timeout} milliseconds: want 0 or more`);
-  return timeout === Infinity ? -1 : timeout;
+  return timeout;
 }
 
 /** What a wait throws when its time is over. */

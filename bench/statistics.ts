@@ -15,6 +15,13 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+/** The value that a tenth is below. */
+export function lowDecile(values: readonly number[]): number {
+  const value = values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)];
+  if (value === undefined) throw new RangeError("Cannot take the low decile of no values");
+  return value;
+}
+
 /** The middle value and the ends. */
 export function spreadOf(values: readonly number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };

@@ -80,9 +80,14 @@ export async function download(target: Target, options: DownloadOptions = {}): P
   }
 }
 
-/** plug, from wherever `deno.json` (and in the published package, JSR) says. */
+/**
+ * The package. Not written where it is imported: Deno would fetch it, and its graph, at every start of every program
+ * that never downloads anything.
+ */
+const PLUG = "jsr:@denosaurs/plug@1";
+
 async function importPlug(): Promise<Plug> {
-  return await import("@denosaurs/plug");
+  return await import(PLUG);
 }
 
 async function fetchFile(

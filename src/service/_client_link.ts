@@ -207,6 +207,7 @@ export class ClientLink implements Bell {
     const server = this.#server!;
     const locks = this.#locks!;
     const clients = mapping.writable ? "write" : "read";
+    const serverParked = server.word(serverParkedAt(index));
     const parts: RegionParts = {
       name,
       generation,
@@ -230,7 +231,9 @@ export class ClientLink implements Bell {
         this.#regions.delete(region);
         if (this.#orphaned && this.#regions.size === 0) this.#unused.resolve();
       },
-      onCommit: () => this.#committed(index),
+      onCommit: () => {
+        if (this.#serverBell < 0) this.#committed(index, serverParked);
+      },
     };
     const region = write ? new WritableRegion(parts) : new ReadableRegion(parts);
     this.#regions.add(region);
@@ -247,10 +250,8 @@ export class ClientLink implements Bell {
   }
 
   /** Where we have no bell of the server's, a message is one. */
-  #committed(index: number): void {
-    if (this.#serverBell >= 0 || !this.#connection.open) return;
-    const parked: Address = this.#server!.word(serverParkedAt(index));
-    if (this.#queue.library.shim.shim_word_load(parked) === 0) return;
+  #committed(index: number, parked: Address): void {
+    if (!this.#connection.open || this.#queue.library.shim.shim_word_load(parked) === 0) return;
     this.#connection.send({ op: "committed", index: BigInt(index) });
   }
 

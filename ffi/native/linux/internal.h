@@ -229,6 +229,11 @@ bool xpc_io_watch(struct xpc_source *source, uint32_t interest);
 void xpc_io_schedule(struct xpc_job *job);
 void xpc_io_schedule_later(struct xpc_job *job); /* some milliseconds later */
 
+/* Whether this thread runs the work itself, soon: if it is the I/O thread, and has none to run yet. */
+bool xpc_io_keep(struct xpc_work *work);
+/* To be called before a wait for what others do: what this thread keeps others from must not be that. */
+void xpc_io_before_waiting(void);
+
 /* -------------------------------------------------------------------------------------- packet.c ---- */
 
 #define XPC_PACKET_FDS 253 /* what the kernel takes in one packet */

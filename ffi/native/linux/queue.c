@@ -276,6 +276,7 @@ intptr_t dispatch_semaphore_wait(dispatch_semaphore_t dsema, dispatch_time_t tim
     .tv_sec = (time_t)(timeout / NSEC_PER_SEC), .tv_nsec = (long)(timeout % NSEC_PER_SEC),
   };
   intptr_t result = 0;
+  if (timeout != DISPATCH_TIME_NOW) xpc_io_before_waiting();
   dispatch_retain(dsema); /* the one who signals may release it at once */
   pthread_mutex_lock(&dsema->lock);
   if (--dsema->value < 0) {

@@ -216,6 +216,7 @@ xpc_object_t xpc_connection_send_message_with_reply_sync(xpc_connection_t connec
   struct xpc_pending *pending = xpc_allocate(sizeof *pending);
   pending->waiter = &waiter;
   send_dictionary(connection, message, pending, __func__);
+  xpc_io_before_waiting();
   while (sem_wait(&waiter.done) != 0) continue; /* EINTR */
   sem_destroy(&waiter.done);
   return waiter.reply;

@@ -378,6 +378,7 @@ struct _xpc_connection_s {
 
   size_t undelivered, undelivered_bytes;
   bool throttled;
+  bool unpacking; /* a large message is being copied; nothing is read until that is done */
 
   int *carried; /* descriptors that came in carriers */
   size_t carried_count;

@@ -10,10 +10,15 @@
 
 #include "internal.h"
 
-/* Reading stops while nobody takes what was read: the rest then waits in the sender. */
+/*
+ * Reading stops while nobody takes what was read: the rest then waits in the sender. The death of the other
+ * side is no exception: it comes after what was sent before, so while this side is suspended, or does not
+ * handle what it has, it is not noticed. Replies to synchronous requests wait with it.
+ */
 void xpc_connection_watch(xpc_connection_t connection) {
   bool online = connection->phase == XPC_PHASE_ONLINE && !connection->cancelled;
-  uint32_t in = online && !connection->suspensions && !connection->throttled ? EPOLLIN : 0;
+  bool reads = online && !connection->suspensions && !connection->throttled && !connection->unpacking;
+  uint32_t in = reads ? EPOLLIN : 0;
   uint32_t out = online && connection->unsent && connection->blocked ? EPOLLOUT : 0;
   bool watched = true;
   if (connection->source.fd >= 0) watched = xpc_io_watch(&connection->source, in | out);

@@ -8,6 +8,7 @@
 #include "internal.h"
 
 #define PACKETS_A_TURN 32
+#define MUCH_TO_UNPACK (1u << 20)
 #define DESCRIPTOR_WEIGHT (16u << 10) /* what a descriptor counts for: few may wait undelivered */
 
 /* Pins the sender at the first packet; all others have to come from the same. */
@@ -45,63 +46,114 @@ static bool take_carrier(xpc_connection_t connection, struct xpc_packet *packet,
   return true;
 }
 
-/* The message in the packet, or NULL and why. Takes over, or closes, all descriptors that came for it. */
-static xpc_object_t take_message(xpc_connection_t connection, struct xpc_packet *packet, size_t *size,
-                                 const char **reason) {
+/* A message as it came, with all descriptors that came for it. */
+struct parcel {
+  struct xpc_work work;
+  xpc_connection_t connection; /* retained */
+  struct xpc_header header;
+  uint32_t incarnation;
+  int memory; /* of a large message, or -1 */
+  const uint8_t *bytes;
+  int *fds;
+  size_t fd_count;
+};
+
+/* Takes over what is in the packet, and what came ahead of it; false and why if that is malformed. */
+static bool collect(xpc_connection_t connection, struct xpc_packet *packet, struct parcel *parcel,
+                    const char **reason) {
   const struct xpc_header *header = &packet->header;
-  uint8_t *memory = NULL;
-  const uint8_t *bytes = packet->body;
-  if (header->flags & XPC_PACKET_LARGE) {
-    if (packet->fd_count == 0 || packet->body_length || header->length > XPC_MESSAGE_LIMIT) {
-      *reason = "a large message is malformed";
-      return NULL;
-    }
-    int fd = packet->fds[--packet->fd_count];
-    bytes = memory = xpc_packet_unspill(fd, header->length, reason);
-    xpc_close(fd);
-    if (!memory) return NULL;
-  } else if (header->length != packet->body_length) {
+  bool large = header->flags & XPC_PACKET_LARGE;
+  if (large && (packet->fd_count == 0 || packet->body_length || header->length > XPC_MESSAGE_LIMIT)) {
+    *reason = "a large message is malformed";
+    return false;
+  }
+  if (!large && header->length != packet->body_length) {
     *reason = "a message has another length than it says";
-    return NULL;
+    return false;
   }
-  if (header->fd_count != packet->fd_count || connection->carried_count + packet->fd_count > XPC_FD_LIMIT) {
+  size_t own = packet->fd_count - (large ? 1 : 0);
+  size_t count = connection->carried_count + own;
+  if (header->fd_count != own || count > XPC_FD_LIMIT) {
     *reason = "a message has another number of descriptors than it says, or too many";
-    free(memory);
-    return NULL;
+    return false;
   }
-  int *fds = packet->fds;
-  size_t count = packet->fd_count;
-  if (connection->carried_count) {
-    count += connection->carried_count;
-    connection->carried = xpc_resize(connection->carried, count, sizeof *connection->carried);
-    memcpy(connection->carried + connection->carried_count, packet->fds, packet->fd_count * sizeof(int));
-    fds = connection->carried;
+  *parcel = (struct parcel){
+    .connection = connection, .header = *header, .incarnation = connection->incarnation, .memory = -1,
+    .bytes = packet->body, .fds = connection->carried, .fd_count = count,
+  };
+  if (count) {
+    parcel->fds = xpc_resize(parcel->fds, count, sizeof *parcel->fds);
+    memcpy(parcel->fds + connection->carried_count, packet->fds, own * sizeof *parcel->fds);
   }
-  xpc_object_t message = xpc_wire_decode(bytes, header->length, fds, count, reason);
-  for (size_t i = 0; i < count; i++) xpc_close(fds[i]); /* -1 where the message has it now */
+  if (large) parcel->memory = packet->fds[own];
   packet->fd_count = 0;
-  free(connection->carried);
   connection->carried = NULL;
   connection->carried_count = 0;
+  return true;
+}
+
+/* The message (+1), or NULL and why; all descriptors are its own or closed. */
+static struct _xpc_dictionary_s *unpack(struct parcel *parcel, const char **reason) {
+  uint8_t *memory = NULL;
+  const uint8_t *bytes = parcel->bytes;
+  if (parcel->memory >= 0) {
+    bytes = memory = xpc_packet_unspill(parcel->memory, parcel->header.length, reason);
+    xpc_close(parcel->memory);
+  }
+  struct _xpc_dictionary_s *message = NULL;
+  if (bytes) message = xpc_wire_decode(bytes, parcel->header.length, parcel->fds, parcel->fd_count, reason);
+  for (size_t i = 0; i < parcel->fd_count; i++) xpc_close(parcel->fds[i]); /* -1 where the message has it now */
+  free(parcel->fds);
   free(memory);
-  *size = header->length + count * DESCRIPTOR_WEIGHT;
   return message;
 }
 
-static bool handle_message(xpc_connection_t connection, struct xpc_packet *packet, const char **reason) {
-  size_t size;
-  struct _xpc_dictionary_s *message = take_message(connection, packet, &size, reason);
+static bool deliver(struct parcel *parcel, const char **reason) {
+  xpc_connection_t connection = parcel->connection;
+  struct _xpc_dictionary_s *message = unpack(parcel, reason);
   if (!message) return false;
+  size_t size = parcel->header.length + parcel->fd_count * DESCRIPTOR_WEIGHT;
   message->remote = xpc_retain(connection);
-  message->incarnation = connection->incarnation;
-  atomic_store(&message->awaited, packet->header.request);
-  if (!packet->header.answers) {
+  message->incarnation = parcel->incarnation;
+  atomic_store(&message->awaited, parcel->header.request);
+  if (!parcel->header.answers) {
     xpc_deliver_message(connection, message, size);
     return true;
   }
-  struct xpc_pending *pending = xpc_connection_take_pending(connection, packet->header.answers);
+  struct xpc_pending *pending = xpc_connection_take_pending(connection, parcel->header.answers);
   if (pending) xpc_deliver_reply(connection, pending, message, size);
   else xpc_release(message); /* nobody asked, or was told already that no reply comes */
+  return true;
+}
+
+/* Nothing else is read from the connection meanwhile, so order is kept; only its end may overtake. */
+static void run_parcel(struct xpc_work *work) {
+  struct parcel *parcel = (struct parcel *)work;
+  xpc_connection_t connection = parcel->connection;
+  const char *reason = NULL;
+  bool understood = deliver(parcel, &reason);
+  pthread_mutex_lock(&connection->lock);
+  connection->unpacking = false;
+  if (!understood) xpc_connection_fail(connection, reason);
+  xpc_connection_watch(connection);
+  pthread_mutex_unlock(&connection->lock);
+  free(parcel);
+  xpc_release(connection);
+}
+
+static bool handle_message(xpc_connection_t connection, struct xpc_packet *packet, const char **reason) {
+  struct parcel parcel;
+  if (!collect(connection, packet, &parcel, reason)) return false;
+  if (parcel.memory < 0 || parcel.header.length < MUCH_TO_UNPACK) return deliver(&parcel, reason);
+  /* Milliseconds of copying, which others who wait for this thread should not wait for. */
+  struct parcel *later = xpc_allocate(sizeof *later);
+  *later = parcel;
+  later->work.run = run_parcel;
+  xpc_retain(connection);
+  pthread_mutex_lock(&connection->lock);
+  connection->unpacking = true;
+  pthread_mutex_unlock(&connection->lock);
+  xpc_pool_push(&later->work);
   return true;
 }
 
@@ -128,7 +180,7 @@ static bool handle(xpc_connection_t connection, struct xpc_packet *packet, const
 /* Lock held. */
 static bool may_read(xpc_connection_t connection) {
   return connection->phase == XPC_PHASE_ONLINE && !connection->cancelled && !connection->suspensions &&
-         !connection->throttled;
+         !connection->throttled && !connection->unpacking;
 }
 
 void xpc_connection_ready(struct xpc_source *source) {

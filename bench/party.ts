@@ -7,7 +7,7 @@ import { connect, serve } from "../mod.ts";
 import type { Client, Server, WritableRegion } from "../mod.ts";
 import { load } from "../ffi/load.ts";
 import { EXERCISES } from "./exercises/mod.ts";
-import { TextLines } from "./lines.ts";
+import { TextLineStream } from "@std/streams/text-line-stream";
 
 /** What both parties are told to begin with. */
 export interface Setting {
@@ -83,7 +83,9 @@ async function main([role = "", setting = ""]: readonly string[]): Promise<void>
   };
   const party = await enter(role, JSON.parse(setting) as Setting);
   say({ result: "ready" });
-  for await (const line of Deno.stdin.readable.pipeThrough(new TextLines())) {
+  for await (
+    const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+  ) {
     try {
       say({ result: await answer(line, party) ?? null });
     } catch (error) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TextLines } from "./lines.ts";
+import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Setting } from "./party.ts";
 
 const running = new Set<Deno.ChildProcess>();
@@ -41,7 +41,8 @@ export class Process implements AsyncDisposable {
       stderr: "inherit",
     }).spawn();
     running.add(this.#process);
-    this.#lines = this.#process.stdout.pipeThrough(new TextLines()).getReader();
+    this.#lines = this.#process.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+      .getReader();
     this.#input = this.#process.stdin.getWriter();
   }
 

@@ -1,4 +1,4 @@
-import { TextLines } from "./lines.ts";
+import { TextLineStream } from "@std/streams/text-line-stream";
 
 /** How long a process may take for what it was told, in milliseconds; with large regions that is not little. */
 const TIMEOUT = 60_000;
@@ -138,7 +138,11 @@ export class Child<E extends object, C> {
   }
 
   async #read(): Promise<void> {
-    for await (const line of this.#process.stdout.pipeThrough(new TextLines())) {
+    for await (
+      const line of this.#process.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
+        new TextLineStream(),
+      )
+    ) {
       if (!line.startsWith("{")) continue; // an agent may print what it likes
       const { event, ...values } = JSON.parse(line) as { event: string };
       this.#latest.set(event, values);

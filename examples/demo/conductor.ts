@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TextLines } from "./lines.ts";
+import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Setting } from "./messages.ts";
 
 /** What this process was started with. */
@@ -23,6 +23,8 @@ export function tell<E, K extends keyof E & string>(event: K, values: E[K]): voi
 
 /** Calls `obey` for each command. When the demo is gone, so is this process. */
 export async function obey<C>(follow: (command: C) => void): Promise<never> {
-  for await (const line of Deno.stdin.readable.pipeThrough(new TextLines())) follow(JSON.parse(line) as C);
+  for await (
+    const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+  ) follow(JSON.parse(line) as C);
   Deno.exit(1);
 }

@@ -187,7 +187,8 @@ static void descriptors(void) {
   }
   CHECK(count_fds() == fds);
   reply = ask(client, "ping");
-  CHECK(xpc_dictionary_get_uint64(reply, "fds") == server_fds);
+  /* Fewer, where the first count saw a connection that was just ending; a leak would be hundreds more. */
+  CHECK(xpc_dictionary_get_uint64(reply, "fds") <= server_fds);
   xpc_release(reply);
   end_connection(client, errors);
   dispatch_release(errors);

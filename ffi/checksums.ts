@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "3fe22b66af607ee27f400956603e30d9f71285c6d05a5c29d342b2f4e7dc8dc4",
-    byteLength: 78304,
+    sha256: "5a6b0a2b58c3ea4a39c9844fa18e91c31d54aa87b978d298d9e4e1f2ee976146",
+    byteLength: 78288,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "1bc4d39661f7c7817fcad56739e35f316b928db5edf7304ae67ce5f3d62ac9b8",
-    byteLength: 34405,
+    sha256: "f9bae8a7e38a0df9a8b41b030202f08753ab22461e34ea575e708a7d347d6994",
+    byteLength: 34406,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "21e22b5420035bf8b158fbf34ad33156a4466967e0a03fbee3743a24f24525f1",
-    byteLength: 105320,
+    sha256: "242eea8dc02026ea74c30cc12ceaba0cb605244d4887fd33acccfa300f87c007",
+    byteLength: 106864,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "714c9188fdc0740123d2f7eac3263d698f5bdbafce68d552a9beefbe3eac25ee",
-    byteLength: 107400,
+    sha256: "4c11600a40ed25845e9ce13f74c669d45b56d9725f5082b50d6bf078ef34f8a9",
+    byteLength: 109160,
   },
 };

@@ -54,5 +54,5 @@ export { type ClientAccess, ReadableRegion, Region, WritableRegion } from "./src
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";
 export { PeerGoneError } from "./src/sync/errors.ts";
 export type { LockGuard, Mutex } from "./src/sync/mutex.ts";
-export type { Change, ChangesOptions } from "./src/sync/revisions.ts";
+export type { Change, Changes, ChangesOptions } from "./src/sync/changes.ts";
 export type { SyncWaitOptions, WaitOptions } from "./src/sync/waiting.ts";

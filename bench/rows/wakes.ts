@@ -1,3 +1,4 @@
+import { processors } from "../native.ts";
 import { Pair } from "../processes.ts";
 import type { Options } from "../options.ts";
 import { type Bench, type Row, rowOf } from "../row.ts";
@@ -5,7 +6,8 @@ import { openSockets } from "../socket_path.ts";
 import { median } from "../statistics.ts";
 
 async function paced({ rounds, quick }: Options): Promise<Row[]> {
-  await using pair = await Pair.start({ ball: 4096 });
+  const pinned = await processors();
+  await using pair = await Pair.start({ ball: 4096 }, pinned);
   await openSockets(pair);
   const pace = { count: quick ? 20 : 300, gap: 250 };
   const ours: number[] = [];
@@ -22,7 +24,9 @@ async function paced({ rounds, quick }: Options): Promise<Row[]> {
     ours,
     baseline: { name: "Unix socket in Deno", rounds: theirs },
     bound: { kind: "ratio at most", limit: 1 },
-    note: "a commit each 250 to 500 µs, both asleep between",
+    note: `a commit each 250 to 500 µs, both asleep between${
+      pinned === undefined ? "" : ", each side pinned to a processor"
+    }`,
   })];
 }
 

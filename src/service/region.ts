@@ -1,7 +1,8 @@
 import type { Mapping } from "../memory/mapping.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Mutex } from "../sync/mutex.ts";
-import type { Change, ChangesOptions, Revisions } from "../sync/revisions.ts";
+import type { Changes, ChangesOptions } from "../sync/changes.ts";
+import type { Revisions } from "../sync/revisions.ts";
 import type { SyncWaitOptions } from "../sync/waiting.ts";
 
 /** What clients may do with a region: write it too, or only read it, which the kernel enforces. */
@@ -91,7 +92,7 @@ export abstract class Region implements AsyncDisposable {
    * }
    * ```
    */
-  changes(options: ChangesOptions = {}): AsyncGenerator<Change, void, void> {
+  changes(options: ChangesOptions = {}): Changes {
     return this.parts.revisions.changes(options);
   }
 

@@ -4,7 +4,7 @@ import { describeError } from "../../ffi/errno.ts";
 
 /**
  * How many turns those who were woken have before the next read, which takes microseconds that they would wait. From
- * the ring to the one who iterates over `changes()` it is six.
+ * the ring to the one who iterates over `changes()` it is one or two; a few more are for what that one calls.
  */
 const TURNS = 8;
 

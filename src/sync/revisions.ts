@@ -1,45 +1,9 @@
-import { describeError } from "../../ffi/errno.ts";
 import type { Address, ShimAudience } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/_events.ts";
+import { Changes, type ChangesOptions } from "./changes.ts";
 import { PeerGoneError } from "./errors.ts";
 import type { ParkedWord } from "./parked_word.ts";
-import {
-  millisecondsOf,
-  MOST_BLOCKING,
-  SPIN_ONLY,
-  spinOf,
-  type SyncWaitOptions,
-  timeoutError,
-} from "./waiting.ts";
-
-/** A change of a region. */
-export interface Change {
-  /** The newest revision: commits in between were conflated. */
-  readonly revision: number;
-  /** The generation that the region has now, counted from 1. */
-  readonly generation: number;
-  /** Whether the region was replaced by one of another generation: open it again to see that one. */
-  readonly replaced: boolean;
-}
-
-/** Options of `changes()`. */
-export interface ChangesOptions {
-  /**
-   * Only revisions other than this one count. By default the newest there is comes first, if there is any.
-   *
-   * @default {0}
-   */
-  after?: number | undefined;
-  /** Ends the iteration with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /**
-   * How long to spin before parking on the event loop, in microseconds, at most 1000. While it spins, nothing else
-   * runs in this realm.
-   *
-   * @default {50}
-   */
-  spin?: number | undefined;
-}
+import { millisecondsOf, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
 
 /** What tells a parked realm that something was committed. */
 export interface Bell {
@@ -74,6 +38,15 @@ export interface RevisionPlace {
   readonly bell: Bell;
 }
 
+/** What the waits of one region share: whether they are over, and who is to be told. */
+export interface Life {
+  ended: { readonly error: Error | undefined } | undefined;
+  /** Has those who wait look whether they still have to. */
+  readonly checks: Set<() => void>;
+  /** Settled when nobody looks at the words any more. */
+  readonly waits: Set<Promise<unknown>>;
+}
+
 /** What waits for changes throw when the other side is gone. */
 export function goneError(name: string): PeerGoneError {
   return new PeerGoneError(`Cannot wait for changes of "${name}": the server is gone`);
@@ -83,9 +56,7 @@ export function goneError(name: string): PeerGoneError {
 export class Revisions {
   readonly #place: RevisionPlace;
   readonly #generation: number;
-  readonly #checks = new Set<() => void>();
-  readonly #waits = new Set<Promise<void>>();
-  #ended: { readonly error: Error | undefined } | undefined;
+  readonly #life: Life = { ended: undefined, checks: new Set(), waits: new Set() };
 
   /** @param generation the generation that is mapped */
   constructor(place: RevisionPlace, generation: number) {
@@ -95,7 +66,8 @@ export class Revisions {
 
   /** The newest revision. */
   get current(): number {
-    if (this.#ended !== undefined && this.#ended.error === undefined) this.#check();
+    const { ended } = this.#life;
+    if (ended !== undefined && ended.error === undefined) this.#check();
     return this.#place.queue.library.shim.shim_word_load64(this.#place.revision);
   }
 
@@ -118,97 +90,21 @@ export class Revisions {
     throw timeoutError(`see a change of "${name}"`, milliseconds);
   }
 
-  /** Yields the newest revision whenever it changed. */
-  async *changes(options: ChangesOptions): AsyncGenerator<Change, void, void> {
-    const { signal } = options;
-    const spin = Math.min(spinOf(options), MOST_BLOCKING);
-    const { queue: { library: { shim } }, revision, generation } = this.#place;
-    let { after = 0 } = options;
-    let told = this.#generation;
-    for (;;) {
-      signal?.throwIfAborted();
-      if (this.#ended !== undefined) {
-        if (this.#ended.error !== undefined) throw this.#ended.error;
-        return;
-      }
-      const current = shim.shim_word_load64(revision);
-      const newest = shim.shim_word_load64(generation);
-      if (current !== after || newest !== told) {
-        after = current;
-        told = newest;
-        yield { revision: current, generation: newest, replaced: newest !== this.#generation };
-      } else {
-        await this.#change(after, spin, signal);
-      }
-    }
-  }
-
-  /** Resolves when the revision may have changed, the signal aborted, or this ended. */
-  async #change(after: number, spin: number, signal: AbortSignal | undefined): Promise<void> {
-    const { queue: { library: { shim } }, revision, parked, bell } = this.#place;
-    if (
-      spin > 0 &&
-      shim.shim_revision_wait(revision, parked.address, null, after, SPIN_ONLY, spin / 1000) !== after
-    ) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const check = (): void => {
-      if (
-        this.#ended !== undefined || signal?.aborted === true || shim.shim_word_load64(revision) !== after
-      ) resolve();
-    };
-    signal?.addEventListener("abort", check, { once: true });
-    this.#checks.add(check);
-    const wait = bell.ready() ? this.#onBell(check, promise) : this.#onThread(after, check, promise);
-    this.#waits.add(wait);
-    try {
-      await wait;
-    } finally {
-      this.#waits.delete(wait);
-      this.#checks.delete(check);
-      signal?.removeEventListener("abort", check);
-    }
-  }
-
-  async #onBell(check: () => void, changed: Promise<void>): Promise<void> {
-    const { parked, bell } = this.#place;
-    bell.add(check);
-    // Parked first, then the look at the word; a commit does the reverse, so that one of the two sees the other.
-    parked.enter();
-    check();
-    try {
-      await changed;
-    } finally {
-      parked.leave();
-      bell.remove(check);
-    }
-  }
-
-  async #onThread(after: number, check: () => void, changed: Promise<void>): Promise<void> {
-    const { queue, revision, parked, name } = this.#place;
-    const over = Promise.withResolvers<void>();
-    const request = queue.expect(() => over.resolve());
-    const { shim } = queue.library;
-    const error = shim.shim_revision_wait_async(queue.handle, request, revision, parked.address, after, -1);
-    if (error !== 0) {
-      queue.forget(request);
-      throw new Error(`Cannot wait for changes of "${name}": ${describeError(error)}`);
-    }
-    check();
-    await Promise.race([changed, over.promise]);
-    shim.shim_wait_cancel(queue.handle, request);
-    await over.promise; // the thread looks at the word until then
+  /** Gives the newest revision whenever it changed. */
+  changes(options: ChangesOptions): Changes {
+    return new Changes({ ...this.#place, mapped: this.#generation, life: this.#life }, options);
   }
 
   /** Ends all waits, with an error or, without one, in order. After this the words may be unmapped. */
   async end(error?: Error): Promise<void> {
-    this.#ended ??= { error };
-    for (const check of this.#checks) check();
-    await Promise.allSettled(this.#waits);
+    this.#life.ended ??= { error };
+    for (const check of this.#life.checks) check();
+    await Promise.allSettled(this.#life.waits);
   }
 
   #check(): void {
-    if (this.#ended === undefined) return;
-    throw this.#ended.error ??
-      new TypeError(`Cannot use the revisions of "${this.#place.name}": it is closed`);
+    const { ended } = this.#life;
+    if (ended === undefined) return;
+    throw ended.error ?? new TypeError(`Cannot use the revisions of "${this.#place.name}": it is closed`);
   }
 }

@@ -16,7 +16,7 @@ const regions = new Map<string, Region>();
 const guards = new Map<string, LockGuard>();
 const iterators = new Map<
   string,
-  AsyncGenerator<{ revision: number; generation: number; replaced: boolean }>
+  AsyncIterator<{ revision: number; generation: number; replaced: boolean }>
 >();
 
 function broker(parameters: Parameters): { service: string; embedded: boolean } {

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command
 import type { Arguments } from "./_arguments.ts";
 import { installOnDarwin, uninstallOnDarwin } from "./_darwin.ts";
 import { logs } from "./_logs.ts";

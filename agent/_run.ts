@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command: it talks on stderr
 import { Broker } from "./broker.ts";
 import { RELEASE } from "./release.ts";
 

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command
 import { describe, type RegionDescription } from "../src/service/client.ts";
 import { Endpoint } from "../src/xpc/endpoint.ts";
 import { ConnectionError, type XpcRecord } from "../src/xpc/mod.ts";

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command
 /**
  * The broker as a program: runs it, installs it for launchd or systemd, and tells what it does.
  *

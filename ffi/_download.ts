@@ -108,7 +108,6 @@ async function fetchFile(
 
 /** Keeps plug's line about a URL off stdout, which is the program's; what others print meanwhile passes. */
 async function withoutLine<T>(url: string, run: () => Promise<T>): Promise<T> {
-  // deno-lint-ignore no-console -- it is what plug prints with
   const { log } = console;
   const filter = (...data: unknown[]): void => {
     if (!data.some((part) => typeof part === "string" && part.includes(url))) log(...data);

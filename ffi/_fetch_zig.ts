@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command: it answers on stdout
 /**
  * Has Deno fetch packages from npm and prints the folders they lie in, as JSON. Run by `_zig.ts` as a process
  * of its own with `--no-lock`: the compiler is another package on each system, and what stands in

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command: it talks on stderr
 /**
  * Builds the native library: `deno task build [--target host|all|<name>] [--check] [--quiet]`.
  *

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command: it talks on stderr
 /**
  * Compares everything that crosses the FFI with what C says of it: `deno task check:abi`.
  *

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command: it talks on stderr
 /**
  * Puts the libraries where the package serves them from, `ffi/lib/<target>/`, for publishing:
  * `deno task stage`. It builds what is stale, and fails where the table of checksums does not fit.

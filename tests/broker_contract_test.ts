@@ -27,7 +27,6 @@ const tests = [
 ];
 
 if (SWIFT.command === undefined) {
-  // deno-lint-ignore no-console -- what is skipped is said, with the way to have it run
   console.log(
     `The ${tests.length} tests of the Swift agent are skipped. To run them, build it (cd agent && swift build ` +
       `-c release) and set XPC_SHMEM_AGENT=agent/.build/release/xpc-shmem-agent`,

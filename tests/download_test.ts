@@ -34,7 +34,6 @@ class Bench implements AsyncDisposable {
 
   readonly #plug: Plug = {
     download: async ({ url, location, cache }) => {
-      // deno-lint-ignore no-console -- the real one does
       console.log(`Downloading ${url}`);
       const content = this.#contents[this.urls.length] ?? new Error("there is nothing more");
       this.urls.push(url);

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- the child answers on stdout
 import { CLibrary } from "../../ffi/libc.ts";
 import { load } from "../../ffi/load.ts";
 import { type Client, connect } from "../service/client.ts";

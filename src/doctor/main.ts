@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a command
 /**
  * Looks whether shared memory works here, and says what to do where it does not: the system, the native
  * library, the broker, limits, an exchange with another process, and that the kernel keeps readers from

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a program
 /**
  * A launchctl that records what it is asked, refuses as it is told, and runs the program of a property list: what
  * stands in for the real one where there is none. Its state is a file, named by `LAUNCHCTL_STATE`.

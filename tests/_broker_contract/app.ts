@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- a program: what it did goes to stdout, as JSON
 /**
  * An app in a process of its own, to be killed at any moment: `app.ts ROLE SERVICE NAME`.
  *

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- as the original
 /**
  * Stands for `jsr:@denosaurs/plug` where that cannot be had: the same interface, and the same faults. It
  * prints on stdout, knows nothing of checksums, and takes any file that is in its cache.

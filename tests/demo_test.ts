@@ -115,6 +115,21 @@ Deno.test("demo --broker swift runs the command that XPC_SHMEM_AGENT names, agai
   assertGreater(result.recovery!.framesAfter, 0);
 });
 
+const agent = Deno.env.get("XPC_SHMEM_AGENT");
+
+Deno.test({
+  name: "demo --broker swift, with the agent itself, which is killed" +
+    (agent === undefined ? " (skipped: XPC_SHMEM_AGENT is not set)" : ""),
+  ignore: ignore || agent === undefined,
+  fn: async () => {
+    const result = await succeeds([...SMALL, "--broker", "swift", "--kill", "broker"], {
+      XPC_SHMEM_AGENT: agent ?? "",
+    });
+    assertEquals([result.broker, result.errors], ["swift", 0]);
+    assertGreater(result.recovery!.framesAfter, 0);
+  },
+});
+
 Deno.test("demo --broker swift says how to get the agent", { ignore }, async () => {
   const { code, stdout, stderr } = await demo([...SMALL, "--broker", "swift"], { XPC_SHMEM_AGENT: "" });
   assertEquals(code, 2);

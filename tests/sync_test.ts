@@ -11,13 +11,24 @@ function setting(regions: Record<string, { byteLength: number; clients?: "read" 
 
 const FRAME = { frame: { byteLength: 4096 } };
 
-Deno.test("Mutex.lock() keeps processes apart, and passes the mutex on", async () => {
+/** Two processes: a server of a frame, and a client that has opened it. */
+async function openFrame(
+  options: { write?: boolean } = {},
+): Promise<AsyncDisposable & { server: App; client: App }> {
+  await using stack = new AsyncDisposableStack();
   const common = setting(FRAME);
-  await using server = new App();
-  await using client = new App();
+  const server = stack.use(new App());
+  const client = stack.use(new App());
   await server.call("serve", common);
   await client.call("connect", common);
-  await client.call("open", { region: "frame" });
+  await client.call("open", { region: "frame", ...options });
+  const held = stack.move();
+  return { server, client, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+Deno.test("Mutex.lock() keeps processes apart, and passes the mutex on", async () => {
+  await using pair = await openFrame();
+  const { server, client } = pair;
   assertEquals(await server.call("lock", { region: "frame" }), false);
   assertEquals(await client.call("tryLock", { region: "frame" }), false);
   const waiting = client.call("lock", { region: "frame" });
@@ -29,12 +40,8 @@ Deno.test("Mutex.lock() keeps processes apart, and passes the mutex on", async (
 });
 
 Deno.test("Mutex.lock() gives up after its timeout and leaves no trace", async () => {
-  const common = setting(FRAME);
-  await using server = new App();
-  await using client = new App();
-  await server.call("serve", common);
-  await client.call("connect", common);
-  await client.call("open", { region: "frame" });
+  await using pair = await openFrame();
+  const { server, client } = pair;
   await server.call("lock", { region: "frame" });
   const error = await assertRejects(() => client.call("lock", { region: "frame", timeout: 30 }), RemoteError);
   assertEquals(error.name, "TimeoutError");
@@ -68,12 +75,8 @@ for (const how of ["lock", "lockSync"]) {
   });
 
   Deno.test(`Mutex.${how}() says that the holder, the server, was killed`, async () => {
-    const common = setting(FRAME);
-    await using server = new App();
-    await using client = new App();
-    await server.call("serve", common);
-    await client.call("connect", common);
-    await client.call("open", { region: "frame" });
+    await using pair = await openFrame();
+    const { server, client } = pair;
     await server.call("lock", { region: "frame" });
     const waiting = client.call(how, { region: "frame" });
     await server.kill();
@@ -82,12 +85,8 @@ for (const how of ["lock", "lockSync"]) {
 }
 
 Deno.test("Mutex.lockSync() of the server sees the death of a client while it blocks its event loop", async () => {
-  const common = setting(FRAME);
-  await using server = new App();
-  await using client = new App();
-  await server.call("serve", common);
-  await client.call("connect", common);
-  await client.call("open", { region: "frame" });
+  await using pair = await openFrame();
+  const { server, client } = pair;
   await client.call("lock", { region: "frame" });
   const waiting = server.call("lockSync", { region: "frame" });
   await client.kill();
@@ -185,12 +184,8 @@ Deno.test("Mutex: two processes add to one counter 2,000 times each, and lose no
 });
 
 Deno.test("changes() wakes for every commit that it waits for, both ways", async () => {
-  const common = setting(FRAME);
-  await using server = new App();
-  await using client = new App();
-  await server.call("serve", common);
-  await client.call("connect", common);
-  await client.call("open", { region: "frame", write: true });
+  await using pair = await openFrame({ write: true });
+  const { server, client } = pair;
   for (let revision = 1; revision <= 40; revision++) {
     const [writer, reader] = revision % 2 === 0 ? [client, server] : [server, client];
     const change = reader.call("change", { region: "frame" });

@@ -119,6 +119,12 @@ Deno.test("Mutex.lockSync() refuses to block itself", async () => {
   using _ = mutex.lockSync();
   assertThrows(() => mutex.lockSync(), TypeError, "would block itself");
   assertEquals(mutex.tryLock(), undefined);
+  await using client = await connect(name, { broker: { service: broker } });
+  await using once = await client.open("frame");
+  await using twice = await client.open("frame");
+  _.unlock();
+  using _held = once.mutex.lockSync();
+  assertThrows(() => twice.mutex.lockSync(), TypeError, "would block itself");
 });
 
 Deno.test("LockGuard.unlock() of an old guard does not unlock a new one", async () => {

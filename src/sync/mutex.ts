@@ -15,6 +15,9 @@ import {
 /** `enum shim_mutex_result` */
 const Result = { busy: 0, locked: 1, abandoned: 2, timedOut: 3, cancelled: 4 } as const;
 
+/** `SHIM_MUTEX_OWNER`: the bits of the word that say who holds it. */
+const OWNER = 0x3fff_ffff;
+
 /** A mutex that is held; `using` gives it back. */
 export interface LockGuard extends Disposable {
   /**
@@ -167,13 +170,11 @@ export class Mutex {
     const milliseconds = millisecondsOf(options);
     const spin = spinOf(options);
     this.#check();
-    if (this.#held || this.#waiters.length > 0) {
-      throw new TypeError(
-        `Cannot lock "${this.#name}" here: this realm holds it or waits for it, and would block itself`,
-      );
-    }
+    if (this.#held || this.#waiters.length > 0) throw this.#blocksItself();
     let result = this.#shim.shim_mutex_try(this.#word, this.#owner);
     if (result === Result.busy) {
+      // Held through another object for the same region, which was opened twice.
+      if ((this.#shim.shim_word_load(this.#word) & OWNER) === this.#owner) throw this.#blocksItself();
       result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
     }
     if (result === Result.timedOut) throw timeoutError(`lock "${this.#name}"`, milliseconds);
@@ -205,6 +206,12 @@ export class Mutex {
       queue.library.shim.shim_wait_cancel(queue.handle, this.#request);
       await this.#idle.promise;
     }
+  }
+
+  #blocksItself(): TypeError {
+    return new TypeError(
+      `Cannot lock "${this.#name}" here: this realm holds it or waits for it, and would block itself`,
+    );
   }
 
   #message(): string {

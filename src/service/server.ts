@@ -155,7 +155,9 @@ export class Server implements AsyncDisposable {
       signal,
     );
     if (reply["ok"] === true && reply["registered"] === true) {
-      this.#generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER) ?? 0;
+      // Where two brokers died in a row, two of these may be under way: the newest counts.
+      const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER) ?? 0;
+      this.#generation = Math.max(this.#generation, generation);
     }
     return reply;
   }

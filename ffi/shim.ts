@@ -60,7 +60,6 @@ export const shim = {
 
   // words.c
   shim_word_load: { parameters: [memory], result: "u32" },
-  shim_word_store: { parameters: [memory, "u32"], result: "void" },
   shim_word_load64: { parameters: [memory], result: "f64" },
   shim_clock: { parameters: [], result: "f64" },
   shim_wait_is_native: { parameters: [], result: "bool" },

@@ -3,7 +3,6 @@ import { Mapping } from "../memory/mapping.ts";
 import {
   generationAt,
   LOCK_BYTES,
-  MAGIC,
   MAXIMUM_REGIONS,
   mutexAt,
   SERVER_BYTES,
@@ -99,7 +98,6 @@ export class Host implements Bell {
     this.#words = words;
     this.#locks = locks;
     this.#audience = audience;
-    queue.library.shim.shim_word_store(words.word(0), MAGIC);
   }
 
   /** The way in for clients; the caller disposes it. */

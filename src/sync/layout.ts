@@ -2,7 +2,7 @@
  * Where the words that coordinate a service lie. They are apart from the data, in three small mappings, so that
  * each side writes only its own:
  *
- * - the server's words, read-only for clients: a header, then for each region its revision (if clients may only
+ * - the server's words, read-only for clients: for each region its revision (if clients may only
  *   read the region) and its generation, then the server's parked words;
  * - the locks, writable by all: for each region its mutex and, if clients may write the region, its revision;
  * - each client's words, one mapping a client, that only the client and the server share: its parked words.
@@ -21,11 +21,8 @@ export const MAXIMUM_REGIONS = 256;
 /** The distance between the words of two regions, in bytes. */
 export const STRIDE = 128;
 
-/** Bytes 0 to 3 of the server's words: "XSHM", so that a wrong mapping is noticed. */
-export const MAGIC = 0x4d485358;
-
 /** The length of the server's words, in bytes. */
-export const SERVER_BYTES = STRIDE + MAXIMUM_REGIONS * STRIDE + MAXIMUM_REGIONS * 4;
+export const SERVER_BYTES = MAXIMUM_REGIONS * STRIDE + MAXIMUM_REGIONS * 4;
 
 /** The length of the locks, in bytes. */
 export const LOCK_BYTES = MAXIMUM_REGIONS * STRIDE;
@@ -38,17 +35,17 @@ export const CLIENT_BYTES = MAXIMUM_REGIONS * 4 + STRIDE;
 
 /** Where a region's revision is in the server's words: 64 bits. */
 export function serverRevisionAt(index: number): number {
-  return STRIDE + index * STRIDE;
+  return index * STRIDE;
 }
 
 /** Where a region's generation is in the server's words: 64 bits. */
 export function generationAt(index: number): number {
-  return STRIDE + index * STRIDE + 8;
+  return index * STRIDE + 8;
 }
 
 /** Where the server's parked word for a region is in the server's words: 32 bits. */
 export function serverParkedAt(index: number): number {
-  return STRIDE + MAXIMUM_REGIONS * STRIDE + index * 4;
+  return MAXIMUM_REGIONS * STRIDE + index * 4;
 }
 
 /** Where a region's mutex is in the locks: 32 bits. */

@@ -86,7 +86,7 @@ export interface MutexPlace {
  * ```
  */
 export class Mutex {
-  readonly #place: MutexPlace;
+  readonly #events: EventQueue;
   // Taken out of the place: a lock that nobody else wants takes no longer than a few steps through objects.
   readonly #shim: Library["shim"];
   readonly #word: Address;
@@ -100,7 +100,7 @@ export class Mutex {
 
   /** @internal */
   constructor(place: MutexPlace, name: string) {
-    this.#place = place;
+    this.#events = place.queue;
     this.#shim = place.queue.library.shim;
     this.#word = place.word;
     this.#owner = place.owner;
@@ -141,20 +141,15 @@ export class Mutex {
     const spin = spinOf(options);
     this.#check();
     if (!this.#held && this.#waiters.length === 0) {
-      const { queue, word, owner } = this.#place;
-      let result = queue.library.shim.shim_mutex_try(word, owner);
+      let result = this.#shim.shim_mutex_try(this.#word, this.#owner);
       if (result === Result.busy && spin > 0 && milliseconds !== 0) {
         // Spins and does not park, and not for long: nothing else runs meanwhile.
-        result = queue.library.shim.shim_mutex_wait(
-          word,
-          owner,
-          SPIN_ONLY,
-          Math.min(spin, MOST_BLOCKING) / 1000,
-        );
+        const short = Math.min(spin, MOST_BLOCKING) / 1000;
+        result = this.#shim.shim_mutex_wait(this.#word, this.#owner, SPIN_ONLY, short);
       }
       if (result === Result.locked || result === Result.abandoned) return this.#take(result);
     }
-    return await this.#queue(milliseconds, signal);
+    return await this.#enqueue(milliseconds, signal);
   }
 
   /**
@@ -197,13 +192,12 @@ export class Mutex {
    */
   async close(reason: string): Promise<void> {
     if (this.#closed !== undefined) return await this.#idle?.promise;
-    const { queue, word, owner } = this.#place;
-    if (this.#held) queue.library.shim.shim_mutex_unlock(word, owner);
+    if (this.#held) this.#shim.shim_mutex_unlock(this.#word, this.#owner);
     this.#closed = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new TypeError(this.#message()));
     if (this.#request !== undefined) {
       this.#idle = Promise.withResolvers();
-      queue.library.shim.shim_wait_cancel(queue.handle, this.#request);
+      this.#cancel();
       await this.#idle.promise;
     }
   }
@@ -227,7 +221,7 @@ export class Mutex {
     return new Guard(this, result === Result.abandoned);
   }
 
-  async #queue(milliseconds: number, signal: AbortSignal | undefined): Promise<LockGuard> {
+  async #enqueue(milliseconds: number, signal: AbortSignal | undefined): Promise<LockGuard> {
     const { promise, resolve, reject } = Promise.withResolvers<LockGuard>();
     const waiter: Waiter = { resolve, reject };
     const leave = (error: unknown): void => {
@@ -255,18 +249,17 @@ export class Mutex {
   }
 
   #cancel(): void {
-    const { queue } = this.#place;
-    if (this.#request !== undefined) queue.library.shim.shim_wait_cancel(queue.handle, this.#request);
+    if (this.#request !== undefined) this.#shim.shim_wait_cancel(this.#events.handle, this.#request);
   }
 
   /** Starts a native wait for the first waiter, if none runs. */
   #next(): void {
     if (this.#waiters.length === 0 || this.#held || this.#request !== undefined) return;
-    const { queue, word, owner } = this.#place;
-    const request = queue.expect((_, result) => this.#waited(result));
-    const error = queue.library.shim.shim_mutex_wait_async(queue.handle, request, word, owner, -1);
+    const { handle } = this.#events;
+    const request = this.#events.expect((_, result) => this.#waited(result));
+    const error = this.#shim.shim_mutex_wait_async(handle, request, this.#word, this.#owner, -1);
     if (error !== 0) {
-      queue.forget(request);
+      this.#events.forget(request);
       const message = `Cannot wait for the mutex of "${this.#name}": ${describeError(error)}`;
       for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error(message));
       return;
@@ -290,8 +283,7 @@ export class Mutex {
 
   /** Gives back what nobody waits for any more, as it was: the next holder is told what we were. */
   #pass(result: number): void {
-    const { queue: { library: { shim } }, word, owner } = this.#place;
-    if (result === Result.abandoned) shim.shim_mutex_abandon(word, owner);
-    else shim.shim_mutex_unlock(word, owner);
+    if (result === Result.abandoned) this.#shim.shim_mutex_abandon(this.#word, this.#owner);
+    else this.#shim.shim_mutex_unlock(this.#word, this.#owner);
   }
 }

@@ -45,12 +45,14 @@
  * @module
  */
 export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
-export type { BrokerSelection } from "./src/service/_broker_client.ts";
-export type { RegionOptions } from "./src/service/_server_region.ts";
+export type { BrokerSelection } from "./src/broker/broker_client.ts";
+export type { RegionOptions } from "./src/link/served_region.ts";
 export { Client, connect, type ConnectOptions, type OpenOptions } from "./src/service/client.ts";
-export { BrokerUnavailableError, IncompatibleError, NameTakenError } from "./src/service/errors.ts";
+export { BrokerUnavailableError } from "./src/broker/errors.ts";
+export { IncompatibleError } from "./src/link/errors.ts";
+export { NameTakenError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
-export { type ClientAccess, ReadableRegion, Region, WritableRegion } from "./src/service/region.ts";
+export { type ClientAccess, ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";
 export { PeerGoneError } from "./src/sync/errors.ts";
 export type { LockGuard, Mutex } from "./src/sync/mutex.ts";

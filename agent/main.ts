@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { type Arguments, parseArguments, USAGE, UsageError } from "./_arguments.ts";
-import { RELEASE } from "./release.ts";
-import { EXIT, run } from "./_run.ts";
+import { type Arguments, parseArguments, USAGE, UsageError } from "./install/arguments.ts";
+import { RELEASE } from "../src/broker/release.ts";
+import { EXIT, run } from "./install/run.ts";
 
 /** Does what the command line asks for, and gives the exit status. */
 async function main(args: readonly string[]): Promise<number> {
@@ -33,7 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
       return await run(parsed.service, parsed.requirement);
     default: {
       // The launched broker needs none of this.
-      const { administer } = await import("./_administer.ts");
+      const { administer } = await import("./install/administer.ts");
       return await administer(parsed);
     }
   }

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { fetchZig, runZig, ZIG_VERSION } from "../ffi/_zig.ts";
+import { fetchZig, runZig, ZIG_VERSION } from "../ffi/build/zig.ts";
 import { hostTarget } from "../ffi/targets.ts";
-import { sha256 } from "../ffi/_build_target.ts";
+import { sha256 } from "../ffi/build/build_target.ts";
 
 const ROOT = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
 

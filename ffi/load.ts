@@ -72,7 +72,7 @@ async function locate(target: Target): Promise<string> {
   const here = new URL(`../.build/${target.name}/${target.library}`, import.meta.url);
   if (here.protocol === "file:") return decodeURIComponent(here.pathname);
   // Also over http, where a registry of one's own is: the checksum decides, not the way it came.
-  const { download } = await import("./_download.ts");
+  const { download } = await import("./download.ts");
   return await download(target);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The functions of our shim, from `ffi/native/shim.h`, which says what each does.
+ * The functions of our shim, from `ffi/native/include/shim.h`, which says what each does.
  *
  * @module
  */

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { Broker } from "../../agent/broker.ts";
+import { Broker } from "../../src/broker/broker.ts";
 
 const { service } = parseArgs(Deno.args, { string: ["service"] });
 await using broker = await Broker.start({ service });

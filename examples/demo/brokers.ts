@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PROTOCOL_VERSION } from "../../agent/protocol.ts";
+import { PROTOCOL_VERSION } from "../../src/broker/protocol.ts";
 import { Connection } from "../../src/xpc/mod.ts";
 import { Child } from "./child.ts";
 import { UsageError } from "./options.ts";
@@ -43,8 +43,8 @@ function startAgent(service: string): Child<NoEvents, never> {
   const [command, ...args] = (Deno.env.get("XPC_SHMEM_AGENT") ?? "").split(" ").filter((word) => word !== "");
   if (command === undefined) {
     throw new UsageError(
-      "Cannot start the agent: XPC_SHMEM_AGENT does not say where it is. Build it with `swift build -c release " +
-        "--package-path agent` and set XPC_SHMEM_AGENT=agent/.build/release/xpc-shmem-agent",
+      "Cannot start the agent: XPC_SHMEM_AGENT does not say where it is. Build it with `swift build -c release` " +
+        "and set XPC_SHMEM_AGENT=.build/release/xpc-shmem-agent",
     );
   }
   try {

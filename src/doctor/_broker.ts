@@ -1,5 +1,5 @@
-import { PROTOCOL_VERSION } from "../../agent/protocol.ts";
-import { RELEASE } from "../../agent/release.ts";
+import { PROTOCOL_VERSION } from "../broker/protocol.ts";
+import { RELEASE } from "../broker/release.ts";
 import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
 import { fail, type Finding, messageOf, ok, warn } from "./_finding.ts";
 

@@ -1,5 +1,5 @@
-import { RELEASE } from "../../agent/release.ts";
-import type { WritableRegion } from "../service/region.ts";
+import { RELEASE } from "../broker/release.ts";
+import type { WritableRegion } from "../exchange/region.ts";
 import { serve } from "../service/server.ts";
 import type { TrespassReport } from "./_child.ts";
 import { BYTES, FILLING, MILLISECONDS, REGIONS, STOP } from "./_exchange_words.ts";

@@ -13,7 +13,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { DEFAULT_SERVICE, RELEASE } from "../../agent/release.ts";
+import { DEFAULT_SERVICE, RELEASE } from "../broker/release.ts";
 import { examineBroker } from "./_broker.ts";
 import { runChild } from "./_child.ts";
 import { examineExchange } from "./_exchange.ts";

@@ -1,11 +1,11 @@
 import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
 import { Endpoint } from "../xpc/endpoint.ts";
-import { EventQueue } from "../xpc/_events.ts";
-import { checkServiceName } from "../xpc/_names.ts";
-import { aborted, BrokerClient, type BrokerSelection } from "./_broker_client.ts";
-import { ClientLink } from "./_client_link.ts";
-import { hashSchema, integerOf } from "./_handshake.ts";
-import type { ReadableRegion, WritableRegion } from "./region.ts";
+import { EventQueue } from "../xpc/event_queue.ts";
+import { checkServiceName } from "../xpc/service_name.ts";
+import { aborted, BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
+import { ClientLink } from "../link/client_link.ts";
+import { hashSchema, integerOf } from "../link/protocol.ts";
+import type { ReadableRegion, WritableRegion } from "../exchange/region.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {

@@ -1,7 +1,7 @@
 import { Endpoint } from "../xpc/endpoint.ts";
 import { disposeValue } from "../xpc/mod.ts";
-import { BrokerClient } from "./_broker_client.ts";
-import { hashSchema, integerOf } from "./_handshake.ts";
+import { BrokerClient } from "../broker/broker_client.ts";
+import { hashSchema, integerOf } from "../link/protocol.ts";
 import { Client, type ConnectOptions } from "./client.ts";
 import { prepare, type ServeOptions, type Server } from "./server.ts";
 

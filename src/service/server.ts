@@ -1,11 +1,11 @@
 import type { XpcRecord } from "../xpc/mod.ts";
-import { checkServiceName } from "../xpc/_names.ts";
-import { aborted, BrokerClient, type BrokerListener, type BrokerSelection } from "./_broker_client.ts";
-import { hashSchema, integerOf } from "./_handshake.ts";
-import { Host } from "./_host.ts";
-import { checkRegionName, type RegionOptions } from "./_server_region.ts";
+import { checkServiceName } from "../xpc/service_name.ts";
+import { aborted, BrokerClient, type BrokerListener, type BrokerSelection } from "../broker/broker_client.ts";
+import { hashSchema, integerOf } from "../link/protocol.ts";
+import { Host } from "../link/host.ts";
+import { checkRegionName, type RegionOptions } from "../link/served_region.ts";
 import { NameTakenError } from "./errors.ts";
-import type { WritableRegion } from "./region.ts";
+import type { WritableRegion } from "../exchange/region.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {

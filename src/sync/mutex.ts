@@ -1,6 +1,6 @@
 import type { Library } from "../../ffi/load.ts";
 import type { Address } from "../../ffi/types.ts";
-import type { EventQueue } from "../xpc/_events.ts";
+import type { EventQueue } from "../xpc/event_queue.ts";
 import { describeError } from "../../ffi/errno.ts";
 import {
   millisecondsOf,

@@ -1,5 +1,5 @@
 import type { Address, ShimAudience } from "../../ffi/types.ts";
-import type { EventQueue } from "../xpc/_events.ts";
+import type { EventQueue } from "../xpc/event_queue.ts";
 import { Changes, type ChangesOptions } from "./changes.ts";
 import { PeerGoneError } from "./errors.ts";
 import type { ParkedWord } from "./parked_word.ts";

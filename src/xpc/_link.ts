@@ -1,6 +1,6 @@
 import { cString } from "../../ffi/memory.ts";
 import type { Address, ShimLink, XpcObject } from "../../ffi/types.ts";
-import { type Completion, ErrorCode, type EventQueue, type Sink } from "./_events.ts";
+import { type Completion, ErrorCode, type EventQueue, type Sink } from "./event_queue.ts";
 import { ConnectionError, type ConnectionErrorKind } from "./errors.ts";
 
 /** The kernel's word on who is at the other end. */

@@ -1,8 +1,8 @@
 import { cString } from "../../ffi/memory.ts";
 import type { ShimLink } from "../../ffi/types.ts";
-import { ErrorCode, EventQueue } from "./_events.ts";
+import { ErrorCode, EventQueue } from "./event_queue.ts";
 import { Link, type PeerCredentials } from "./_link.ts";
-import { checkServiceName } from "./_names.ts";
+import { checkServiceName } from "./service_name.ts";
 import { Connection, type ConnectionHandlers } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { ConnectionError } from "./errors.ts";

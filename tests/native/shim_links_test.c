@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../ffi/native/internal.h"
+#include "../../ffi/native/shim/internal.h"
 #include "harness.h"
 
 /* A queue whose `wake` signals a semaphore, as JavaScript's would post to its event loop. */

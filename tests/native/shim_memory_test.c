@@ -13,7 +13,7 @@
 
 #include <xpc/linux.h>
 
-#include "../../ffi/native/internal.h"
+#include "../../ffi/native/shim/internal.h"
 #include "harness.h"
 
 /* "trespass" FD LENGTH: maps as a client does, reads, and then writes. */

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../ffi/native/internal.h"
+#include "../../ffi/native/shim/internal.h"
 #include "harness.h"
 
 #if ADDRESS_SANITIZED || THREAD_SANITIZED

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../ffi/native/internal.h"
+#include "../../ffi/native/shim/internal.h"
 #include "harness.h"
 
 #if ADDRESS_SANITIZED || THREAD_SANITIZED

@@ -1,0 +1,36 @@
+/**
+ * All that can be said about the project without running it: `deno task check`. Each step runs even if one before
+ * it failed; the task fails if any did.
+ *
+ * @module
+ */
+import { green, red } from "@std/fmt/colors";
+
+const root = new URL("../../", import.meta.url);
+
+/** What ships, by entry point. */
+const entries = Object.values<string>(
+  JSON.parse(await Deno.readTextFile(new URL("deno.json", root))).exports,
+);
+
+const steps: Record<string, string[]> = {
+  types: ["check", "."],
+  lint: ["lint"],
+  format: ["run", "-A", "tests/tooling/format.ts"],
+  documentation: ["doc", "--lint", ...entries],
+  "publish (dry run)": ["publish", "--dry-run", "--allow-dirty"],
+};
+
+const failed: string[] = [];
+for (const [name, args] of Object.entries(steps)) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: root }).output();
+  console.log(`${code === 0 ? green("ok") : red("failed")} ${name}`);
+  if (code === 0) continue;
+  failed.push(name);
+  await Deno.stdout.write(stdout);
+  await Deno.stderr.write(stderr);
+}
+if (failed.length > 0) {
+  console.error(`Cannot pass the check: ${failed.join(", ")} failed`);
+  Deno.exit(1);
+}

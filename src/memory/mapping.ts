@@ -155,9 +155,9 @@ export class Mapping implements Disposable {
    * @throws {TypeError} if the mapping is closed
    * @throws {RangeError} if the word is not inside of it
    */
-  word(byteOffset: number): Address {
+  word(byteOffset: number, byteLength: 4 | 8 = 4): Address {
     if (this.#closed) throw new TypeError("Cannot use a word of a region: it is closed");
-    if (!(byteOffset >= 0 && byteOffset + 8 <= this.byteLength && byteOffset % 4 === 0)) {
+    if (!(byteOffset >= 0 && byteOffset + byteLength <= this.byteLength && byteOffset % byteLength === 0)) {
       throw new RangeError(`Cannot use the word at byte ${byteOffset} of ${this.byteLength}`);
     }
     return offset(this.#native.address, byteOffset);

@@ -101,8 +101,10 @@ export const shim = {
   shim_revision_wait: { parameters: [memory, memory, memory, "f64", "u32", "f64"], result: "f64" },
 
   // doorbell.c
-  /** `ends`: two `int32_t` to fill */
-  shim_bell_pair: { parameters: [buffer], result: "i32" },
+  /** `queue`, `ends`: two `int32_t` to fill */
+  shim_queue_open_bell: { parameters: [queue, buffer], result: "i32" },
+  /** `queue`, `fd` */
+  shim_queue_forget_bell: { parameters: [queue, "i32"], result: "void" },
   shim_bell_ring: { parameters: ["i32"], result: "i32" },
   shim_descriptor_close: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

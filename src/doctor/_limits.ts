@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import type { Library } from "../../ffi/load.ts";
 import { Doorbell } from "../sync/doorbell.ts";
+import { EventQueue } from "../xpc/event_queue.ts";
 import { fail, type Finding, messageOf, ok, sizeOf, warn } from "./_finding.ts";
 
 /** Below these the main job, eight regions of 100 MiB and some clients, is in danger. */
@@ -11,7 +12,7 @@ const LITTLE_MEMORY = 2 ** 30;
 export async function examineLimits(library: Library): Promise<Finding[]> {
   const findings = [memory(), ...await ulimits(), pages(library)];
   if (Deno.build.os === "linux") findings.push(sharedMemory(), await runtimeFolder());
-  findings.push(await doorbell(library));
+  findings.push(await doorbell());
   return findings;
 }
 
@@ -100,11 +101,16 @@ async function reasonAgainst(path: string): Promise<string | undefined> {
 }
 
 /** A socket wakes the event loop: makes one as a client does. */
-async function doorbell(library: Library): Promise<Finding> {
+async function doorbell(): Promise<Finding> {
   const check = "doorbell";
   try {
-    const made = await Doorbell.open(library, () => {});
-    await made.close();
+    const queue = await EventQueue.acquire();
+    try {
+      const made = await Doorbell.open(queue, () => {});
+      await made.close();
+    } finally {
+      await queue.release();
+    }
     return ok(check, "a socket wakes the event loop");
   } catch (error) {
     return warn(check, messageOf(error), "Waits work all the same, on a native thread, but wake later");

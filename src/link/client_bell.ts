@@ -23,7 +23,7 @@ export class ClientBell extends BellListeners {
   async #make(): Promise<Doorbell | undefined> {
     let doorbell: Doorbell | undefined;
     try {
-      doorbell = await Doorbell.open(this.#queue.library, () => this.ring());
+      doorbell = await Doorbell.open(this.#queue, () => this.ring());
       await this.#offer(doorbell);
       doorbell.closeRingingEnd();
       this.#ready = doorbell;

@@ -67,7 +67,7 @@ export class ServerLink {
   async #makeBell(ring: () => void): Promise<Doorbell | undefined> {
     let doorbell: Doorbell | undefined;
     try {
-      doorbell = await Doorbell.open(this.#end.queue.library, ring);
+      doorbell = await Doorbell.open(this.#end.queue, ring);
       using bell = await FileDescriptor.from(doorbell.ringFd);
       doorbell.closeRingingEnd();
       if (this.#ended === undefined && this.#connection.open) this.#connection.send({ event: "bell", bell });

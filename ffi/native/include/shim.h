@@ -69,10 +69,11 @@ typedef struct shim_event {
 /*
  * Makes a queue. Returns NULL when no memory or descriptor can be had.
  *
- * With `wake`, the owner gets there one end of a socket pair, which it reads and closes. A byte arrives when
- * events wait that were not announced yet: read, then drain until shim_queue_drain returns 0. When that end
- * is closed before shim_queue_release (the realm died), the queue releases itself: what waits on it is
- * discarded, its waits and links are cancelled, and peers learn that the owner is gone.
+ * With `wake`, the owner is the realm of the calling thread, and gets there one end of a socket pair, which it
+ * reads and closes. A byte arrives when events wait that were not announced yet: read, then drain until
+ * shim_queue_drain returns 0. When the thread ends before shim_queue_release (a worker died), the queue releases
+ * itself: what waits on it is discarded, its waits and links are cancelled so that peers learn that the owner is
+ * gone, and the sockets that the realm read are closed, if they are still open.
  *
  * Without `wake` (NULL), the owner drains on a thread of its own, which sleeps in shim_queue_wait.
  */
@@ -87,8 +88,8 @@ SHIM_EXPORT bool shim_queue_wait(shim_queue *queue);
 /* Makes shim_queue_wait return. The caller joins the thread that drains before it releases the queue. */
 SHIM_EXPORT void shim_queue_finish(shim_queue *queue);
 
-/* Releases the queue. It is freed when its last link and its last wait are gone; events that come until then
- * are discarded. The waits must have ended. */
+/* Releases the queue, on the thread that made it. It is freed when its last link is gone; events that come until
+ * then are discarded. The waits must have ended. */
 SHIM_EXPORT void shim_queue_release(shim_queue *queue);
 
 /* ----------------------------------------------------------- links.c: connections with a queue ---- */
@@ -314,11 +315,14 @@ SHIM_EXPORT void shim_revision_unpark(void *parked);
 SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, const void *gone, double after,
                                       uint32_t spin, double milliseconds);
 
-/* ------------------------------------------------------------- doorbell.c: sockets as doorbells ---- */
+/* ------------------------------------------------------------- doorbell.c, queue.c: doorbells ------- */
 
-/* Makes a pair of connected stream sockets: one end for an event loop to read, the other to be rung. 0 or a
- * negative errno. */
-SHIM_EXPORT int32_t shim_bell_pair(int32_t ends[2]);
+/* Makes a pair of connected stream sockets: ends[0] for the event loop of the queue's realm to read, ends[1] to be
+ * rung. The caller closes both. 0 or a negative errno. */
+SHIM_EXPORT int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]);
+
+/* Forgets the reading end `fd`: before it is closed. */
+SHIM_EXPORT void shim_queue_forget_bell(shim_queue *queue, int32_t fd);
 
 /* Sends one byte, never blocks. 0 also when the buffer is full: then the reader is awake anyway. */
 SHIM_EXPORT int32_t shim_bell_ring(int32_t bell);

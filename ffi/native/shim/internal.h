@@ -30,6 +30,9 @@ shim_link **shim_queue_links(shim_queue *queue);
 /* waiter.c: cancels the waits of a list. Under the lock of their queue. */
 void shim_wait_cancel_all(shim_wait *waits);
 
+/* doorbell.c: makes a pair of connected stream sockets. 0 or a negative errno. */
+int32_t shim_bell_pair(int32_t ends[2]);
+
 /* links.c */
 void shim_link_drained(shim_link *link); /* an event that counted was taken; drops its reference */
 void shim_link_reject(shim_link *link);  /* cancels a link that nobody took, and drops its owner's reference */

@@ -3,28 +3,40 @@
  *
  * No native thread ever calls into JavaScript: a callback whose realm is gone (a terminated worker, an exit under
  * load) would crash the process. Whoever has an event appends it and sends one byte on a socket that the realm's
- * event loop reads. When the realm dies, the system closes its end of that socket. The queue notices, and ends what
- * the realm has left behind: its waits, then its connections, so that its peers learn of the death.
+ * event loop reads.
+ *
+ * A realm may die without releasing its queue (worker.terminate(), an uncaught error). Its thread ends with it, which
+ * runs the destructor of the thread's list of queues. That ends what the realm has left behind: its waits, then its
+ * connections, so that its peers learn of the death. A realm that dies with the process needs none of this.
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <dispatch/dispatch.h>
 #include <xpc/xpc.h>
 
 #include "internal.h"
 
+/* A socket that the realm reads. The runtime of JavaScript leaves it open when a worker dies. */
+struct read_end {
+  struct read_end *next;
+  int fd;
+  dev_t device; /* with the inode: whether the descriptor is still that socket */
+  ino_t inode;
+};
+
 struct shim_queue {
   pthread_mutex_t lock;
   pthread_cond_t changed; /* for shim_queue_wait, and for the end of the waits of a dead realm */
-  int bell;               /* our end of the socket pair, or -1 where the owner drains by shim_queue_wait */
-  dispatch_source_t watch; /* fires when the other end was closed; NULL without a bell */
+  /* For the thread of the realm only: */
+  shim_queue *next_of_thread;
+  struct read_end *read_ends;
   /* Under the lock: */
+  int bell; /* our end of the socket pair, or -1 where the owner drains by shim_queue_wait */
   shim_node *first;
   shim_node **end; /* where the next node is hung in */
   shim_wait *waits;
@@ -48,6 +60,8 @@ static void discard(shim_node *node) {
 static void close_queue(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
   queue->closed = true;
+  if (queue->bell >= 0) (void)close(queue->bell);
+  queue->bell = -1;
   shim_node *node = queue->first;
   queue->first = NULL;
   queue->end = &queue->first;
@@ -80,6 +94,23 @@ static void end_links(shim_queue *queue) {
   }
 }
 
+/* Closes the sockets that a dead realm read, where nobody did. */
+static void close_read_ends(shim_queue *queue) {
+  for (struct read_end *end = queue->read_ends; end != NULL; end = end->next) {
+    struct stat status;
+    if (fstat(end->fd, &status) != 0) continue;
+    if (status.st_dev == end->device && status.st_ino == end->inode) (void)close(end->fd);
+  }
+}
+
+static void free_read_ends(shim_queue *queue) {
+  while (queue->read_ends != NULL) {
+    struct read_end *end = queue->read_ends;
+    queue->read_ends = end->next;
+    free(end);
+  }
+}
+
 /*
  * The realm is gone without shim_queue_release. The waits end before the links do: when the peers learn that a link
  * is invalid and declare its owner dead, no thread of ours may lock anything for that owner any more.
@@ -88,52 +119,70 @@ static void on_realm_gone(shim_queue *queue) {
   close_queue(queue);
   end_waits(queue);
   end_links(queue);
-}
-
-/* The owner of the queue never writes, so there is something to read only when its end was closed. */
-static void on_readable(void *context) {
-  shim_queue *queue = context;
-  char byte;
-  ssize_t length = recv(queue->bell, &byte, 1, MSG_DONTWAIT);
-  if (length > 0 || (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))) return;
-  pthread_mutex_lock(&queue->lock);
-  bool first = !queue->closed;
-  pthread_mutex_unlock(&queue->lock);
-  dispatch_source_cancel(queue->watch);
-  if (!first) return; /* released in order; its source is about to be cancelled by that */
-  on_realm_gone(queue);
+  close_read_ends(queue);
+  free_read_ends(queue);
   shim_queue_drop(queue); /* the owner's reference */
 }
 
-/* The source uses the socket until this is called. */
-static void on_watch_cancelled(void *context) {
-  shim_queue *queue = context;
-  (void)close(queue->bell);
-  shim_queue_drop(queue); /* the source's reference */
+/* The queues of the thread, first the newest: a key of the process, since only a key has a destructor. */
+static pthread_key_t queues_of_thread;
+static int key_error;
+
+static void on_thread_end(void *queues) {
+  for (shim_queue *queue = queues; queue != NULL;) {
+    shim_queue *next = queue->next_of_thread;
+    on_realm_gone(queue);
+    queue = next;
+  }
 }
 
-/* Makes the socket pair and the source that watches it; the owner's end goes to `wake`. */
-static bool make_bell(shim_queue *queue, int32_t *wake) {
-  int32_t ends[2];
-  if (shim_bell_pair(ends) != 0) return false;
-  dispatch_queue_t target = dispatch_queue_create("io.jsr.xpc.shmem.realm", NULL);
-  dispatch_source_t watch =
-      target == NULL ? NULL : dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)ends[0], 0, target);
-  if (target != NULL) dispatch_release(target); /* the source has its own reference */
-  if (watch == NULL) {
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    return false;
+static void make_key(void) { key_error = pthread_key_create(&queues_of_thread, on_thread_end); }
+
+/* Adds the queue to the list of this thread. */
+static bool watch_thread(shim_queue *queue) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (pthread_once(&once, make_key) != 0 || key_error != 0) return false;
+  queue->next_of_thread = pthread_getspecific(queues_of_thread);
+  return pthread_setspecific(queues_of_thread, queue) == 0;
+}
+
+/* Takes the queue off the list of this thread. */
+static void unwatch_thread(shim_queue *queue) {
+  shim_queue *first = pthread_getspecific(queues_of_thread);
+  if (first == queue) {
+    /* Cannot fail: the thread has a value for this key already. */
+    (void)pthread_setspecific(queues_of_thread, queue->next_of_thread);
+    return;
   }
-  queue->bell = ends[0];
-  queue->watch = watch;
-  queue->references++;
-  dispatch_set_context(watch, queue);
-  dispatch_source_set_event_handler_f(watch, on_readable);
-  dispatch_source_set_cancel_handler_f(watch, on_watch_cancelled);
-  dispatch_activate(watch);
-  *wake = ends[1];
-  return true;
+  for (shim_queue *other = first; other != NULL; other = other->next_of_thread) {
+    if (other->next_of_thread == queue) other->next_of_thread = queue->next_of_thread;
+  }
+}
+
+int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]) {
+  struct read_end *end = malloc(sizeof *end);
+  if (end == NULL) return -ENOMEM;
+  int32_t error = shim_bell_pair(ends);
+  if (error != 0) {
+    free(end);
+    return error;
+  }
+  struct stat status = {0};
+  (void)fstat(ends[0], &status); /* cannot fail for a descriptor that we have just made */
+  *end = (struct read_end){
+      .next = queue->read_ends, .fd = ends[0], .device = status.st_dev, .inode = status.st_ino};
+  queue->read_ends = end;
+  return 0;
+}
+
+void shim_queue_forget_bell(shim_queue *queue, int32_t fd) {
+  for (struct read_end **place = &queue->read_ends; *place != NULL; place = &(*place)->next) {
+    struct read_end *end = *place;
+    if (end->fd != fd) continue;
+    *place = end->next;
+    free(end);
+    return;
+  }
 }
 
 shim_queue *shim_queue_create(int32_t *wake) {
@@ -144,8 +193,17 @@ shim_queue *shim_queue_create(int32_t *wake) {
   queue->bell = -1;
   if (pthread_mutex_init(&queue->lock, NULL) != 0) goto no_lock;
   if (pthread_cond_init(&queue->changed, NULL) != 0) goto no_condition;
-  if (wake != NULL && !make_bell(queue, wake)) goto no_bell;
+  if (wake == NULL) return queue;
+  int32_t ends[2];
+  if (shim_queue_open_bell(queue, ends) != 0) goto no_bell;
+  queue->bell = ends[1];
+  if (!watch_thread(queue)) goto no_key;
+  *wake = ends[0];
   return queue;
+no_key:
+  free_read_ends(queue);
+  (void)close(ends[0]);
+  (void)close(ends[1]);
 no_bell:
   pthread_cond_destroy(&queue->changed);
 no_condition:
@@ -217,8 +275,10 @@ void shim_queue_finish(shim_queue *queue) {
 }
 
 void shim_queue_release(shim_queue *queue) {
+  bool has_bell = queue->bell >= 0;
   close_queue(queue);
-  if (queue->watch != NULL) dispatch_source_cancel(queue->watch);
+  if (has_bell) unwatch_thread(queue);
+  free_read_ends(queue);
   shim_queue_drop(queue);
 }
 
@@ -234,7 +294,6 @@ void shim_queue_drop(shim_queue *queue) {
   bool last = --queue->references == 0;
   pthread_mutex_unlock(&queue->lock);
   if (!last) return;
-  if (queue->watch != NULL) dispatch_release(queue->watch);
   pthread_cond_destroy(&queue->changed);
   pthread_mutex_destroy(&queue->lock);
   free(queue);

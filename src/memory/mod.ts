@@ -4,5 +4,5 @@
  * @module
  */
 export { Mapping, type MappingOptions, type OpenMappingOptions } from "./mapping.ts";
-export type { ReadOnlyMethods, ReadOnlyView } from "./read_only_view.ts";
+export type { ReadOnlyView } from "./read_only_view.ts";
 export type { ViewConstructor } from "./views.ts";

@@ -60,6 +60,7 @@ export const shim = {
   shim_memory_prefault: { parameters: [memory, "u64", "bool"], result: "i32" },
   /** `address`, `mapped` */
   shim_memory_close: { parameters: [memory, "u64"], result: "i32" },
+  shim_memory_retire: { parameters: [memory, "u64"], result: "i32" },
   shim_memory_page_size: { parameters: [], result: "u64" },
   shim_memory_physical: { parameters: [], result: "u64" },
 

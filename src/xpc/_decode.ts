@@ -7,18 +7,19 @@ import { SharedMemory } from "./shared_memory.ts";
 import { Uuid } from "./uuid.ts";
 import {
   disposeValue,
+  MAX_MESSAGE_ELEMENTS,
   MAXIMUM_DEPTH,
   MAXIMUM_MESSAGE_BYTES,
   type XpcRecord,
   type XpcValue,
 } from "./values.ts";
 
-/** Thrown for a message that we refuse: it is too deep, too large or of an unknown type. */
+/** Thrown for a message that we refuse: it is too deep or too large, or holds a value of an unknown type. */
 export class MalformedMessage extends Error {}
 
 type Read = (decoder: Decoder, object: XpcObject, depth: number) => XpcValue;
 
-/** What to do with each type, by the address of the type's constant. */
+/** How to read a value of each type, by the address of the type's constant. */
 type Readers = ReadonlyMap<bigint, Read>;
 
 const readersOf = new WeakMap<Library, Readers>();
@@ -51,11 +52,12 @@ function readers(library: Library): Readers {
   return found;
 }
 
-/** Reads XPC objects; one for each message, since it counts its bytes. */
+/** Reads XPC objects; one for each message, since it counts its bytes and its elements. */
 class Decoder {
   readonly #library: Library;
   readonly #readers: Readers;
   #bytes = 0;
+  #elements = 0;
 
   constructor(library: Library) {
     this.#library = library;
@@ -68,6 +70,14 @@ class Decoder {
       throw new MalformedMessage(`Cannot read a message: it exceeds ${MAXIMUM_MESSAGE_BYTES} bytes`);
     }
     return byteLength;
+  }
+
+  /** Counts the values of an array or a dictionary, before any of them is read. */
+  #countElements(count: number): void {
+    this.#elements += count;
+    if (this.#elements > MAX_MESSAGE_ELEMENTS) {
+      throw new MalformedMessage(`Cannot read a message: it holds more than ${MAX_MESSAGE_ELEMENTS} values`);
+    }
   }
 
   #descend(depth: number): void {
@@ -97,6 +107,7 @@ class Decoder {
     this.#descend(depth);
     const { xpc } = this.#library;
     const count = Number(xpc.xpc_array_get_count(object));
+    this.#countElements(count);
     this.#count(count * 8);
     const items: XpcValue[] = [];
     try {
@@ -118,6 +129,7 @@ class Decoder {
     this.#descend(depth);
     const { xpc, shim } = this.#library;
     const count = Number(xpc.xpc_dictionary_get_count(object));
+    this.#countElements(count);
     this.#count(count * 16);
     const keys = new DataView(new ArrayBuffer(Math.max(count, 1) * 8));
     const values = new DataView(new ArrayBuffer(Math.max(count, 1) * 8));
@@ -156,7 +168,7 @@ class Decoder {
 /**
  * Makes a record of a dictionary, which stays the caller's.
  *
- * @throws {MalformedMessage} if it is none that we accept
+ * @throws {MalformedMessage} if we refuse it
  */
 export function decode(library: Library, dictionary: XpcObject): XpcRecord {
   return new Decoder(library).record(dictionary, 1);

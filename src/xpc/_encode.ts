@@ -6,12 +6,19 @@ import { FileDescriptor } from "./file_descriptor.ts";
 import { Int64 } from "./int64.ts";
 import { SharedMemory } from "./shared_memory.ts";
 import { Uuid } from "./uuid.ts";
-import { MAXIMUM_DEPTH, MAXIMUM_MESSAGE_BYTES, type XpcRecord, type XpcValue } from "./values.ts";
+import {
+  MAX_MESSAGE_ELEMENTS,
+  MAXIMUM_DEPTH,
+  MAXIMUM_MESSAGE_BYTES,
+  type XpcRecord,
+  type XpcValue,
+} from "./values.ts";
 
-/** Builds XPC objects; one for each message, since it counts its bytes. */
+/** Builds XPC objects; one for each message, since it counts its bytes and its elements. */
 class Encoder {
   readonly #library: Library;
   #bytes = 0;
+  #elements = 0;
 
   constructor(library: Library) {
     this.#library = library;
@@ -24,6 +31,7 @@ class Encoder {
     }
     for (const [key, value] of Object.entries(record)) {
       if (value === undefined) continue;
+      this.#countElements(1, path);
       const name = this.#text(key, `the key ${JSON.stringify(key)} of ${path}`);
       const object = this.#value(value, `${path}.${key}`, depth);
       this.#library.xpc.xpc_dictionary_set_value(dictionary, name, object);
@@ -36,6 +44,16 @@ class Encoder {
     if (this.#bytes > MAXIMUM_MESSAGE_BYTES) {
       throw new RangeError(
         `Cannot send ${path}: the message exceeds ${MAXIMUM_MESSAGE_BYTES} bytes; share a region instead`,
+      );
+    }
+  }
+
+  #countElements(count: number, path: string): void {
+    this.#elements += count;
+    if (this.#elements > MAX_MESSAGE_ELEMENTS) {
+      throw new RangeError(
+        `Cannot send ${path}: the message holds more than ${MAX_MESSAGE_ELEMENTS} values; ` +
+          "send numbers as a Uint8Array, or share a region instead",
       );
     }
   }
@@ -65,7 +83,7 @@ class Encoder {
     return this.#library.xpc.xpc_date_create(BigInt(milliseconds) * 1_000_000n);
   }
 
-  /** A new object, whose one reference is the caller's. */
+  /** Makes an object, whose one reference is the caller's. */
   #value(value: XpcValue, path: string, depth: number): XpcObject {
     const { xpc } = this.#library;
     this.#count(0, path);
@@ -100,6 +118,7 @@ class Encoder {
     if (depth > MAXIMUM_DEPTH) {
       throw new RangeError(`Cannot send ${path}: it is nested deeper than ${MAXIMUM_DEPTH} levels`);
     }
+    this.#countElements(value.length, path);
     const { xpc } = this.#library;
     const array = xpc.xpc_array_create(null, 0n);
     if (array === null) return null;
@@ -142,7 +161,7 @@ class Encoder {
  * Makes a dictionary of a record.
  *
  * @throws {TypeError} for a value that XPC has no type for
- * @throws {RangeError} for one that is too deep, too large or out of range
+ * @throws {RangeError} for a message that is too deep or too large, or a value that is out of range
  */
 export function encode(library: Library, record: XpcRecord): XpcObject {
   const dictionary = library.xpc.xpc_dictionary_create(null, null, 0n);
@@ -156,7 +175,7 @@ export function encode(library: Library, record: XpcRecord): XpcObject {
   return dictionary;
 }
 
-/** Puts the entries of a record into a dictionary that is there: a reply. The errors of {@linkcode encode}. */
+/** Puts the entries of a record into an existing dictionary, such as a reply. Throws what {@linkcode encode} throws. */
 export function fill(library: Library, dictionary: XpcObject, record: XpcRecord): void {
   new Encoder(library).fill(dictionary, record, "message", 1);
 }

@@ -199,6 +199,10 @@ SHIM_EXPORT int shim_memory_prefault(void *address, uint64_t length, bool writab
 
 SHIM_EXPORT int shim_memory_close(void *address, uint64_t mapped);
 
+/* Gives the memory back and keeps its address range: private zeroed pages take its place, so that a write
+ * that is still under way there reaches nothing else. shim_memory_close gives the range back. */
+SHIM_EXPORT int shim_memory_retire(void *address, uint64_t mapped);
+
 SHIM_EXPORT uint64_t shim_memory_page_size(void);
 SHIM_EXPORT uint64_t shim_memory_physical(void); /* bytes of memory and swap; 0 when unknown */
 

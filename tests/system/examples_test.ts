@@ -3,7 +3,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 /** Runs an example in a runtime directory of its own, so that its name clashes with nobody's. */
 function start(script: string, runtime: string): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", new URL(`../examples/studio/${script}`, import.meta.url).href],
+    args: ["run", "-A", "--quiet", new URL(`../../examples/studio/${script}`, import.meta.url).href],
     env: { XDG_RUNTIME_DIR: runtime },
     stdout: "piped",
     stderr: "inherit",

@@ -38,7 +38,7 @@ function publish(): NonNullable<typeof published> {
 Deno.test("deno publish ships what is needed and nothing else", async () => {
   const { code, output, paths } = await publish();
   assertEquals(code, 0, output);
-  const modules = /^(agent|src\/(doctor|memory|service|sync|xpc))\/\w+\.ts$/;
+  const modules = /^(agent|agent\/install|src\/\w+)\/\w+\.ts$/;
   assertEquals(paths.filter((path) => !modules.test(path)), SHIPPED.toSorted());
   assertEquals(paths.filter((path) => /_test\.ts$|\.[ch]$|\.swift$/.test(path)), []);
   for (const [entry, path] of Object.entries((await readConfiguration()).exports)) {

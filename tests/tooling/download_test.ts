@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { download, type DownloadOptions, type Plug } from "../../ffi/download.ts";
 import { hostTarget, TARGETS } from "../../ffi/targets.ts";
 
-const BASE = "https://registry.example/@xpc/shmem/1.0.0/ffi/_download.ts";
+const BASE = "https://registry.example/@xpc/shmem/1.0.0/ffi/download.ts";
 const URL_OF_LIBRARY = "https://registry.example/@xpc/shmem/1.0.0/ffi/lib/x86_64-linux/libxpc_shmem.so";
 const target = TARGETS["x86_64-linux"];
 
@@ -253,7 +253,7 @@ Deno.test("load() takes the library that XPC_SHMEM_LIBRARY names, where it may r
   const folder = await Deno.makeTempDir({ prefix: "xpc-library-" });
   try {
     const copy = `${folder}/another.so`;
-    const built = new URL(`../.build/${host.name}/${host.library}`, import.meta.url);
+    const built = new URL(`../../.build/${host.name}/${host.library}`, import.meta.url);
     await Deno.copyFile(built, copy);
     const text = `import { load } from "${ROOT}ffi/load.ts"; console.log((await load()).path);`;
     const env = { XPC_SHMEM_LIBRARY: copy };

@@ -1,5 +1,5 @@
 import { dim } from "@std/fmt/colors";
-import type { Run } from "./run.ts";
+import type { Run } from "./processes.ts";
 
 /** One line on a terminal that tells how far a run is; nothing where standard error is none. */
 export class Progress {

@@ -18,7 +18,7 @@ const SHIPPED = [
   "agent/PROTOCOL.md",
   "deno.json",
   ...["_ctypes", "checksums", "download", "errno", "libc", "libdispatch", "libxpc", "load", "memory", "shim"]
-    .concat("targets", "types").map((name) => `ffi/${name}.ts`),
+    .concat("plug", "targets", "types").map((name) => `ffi/${name}.ts`),
   ...Object.values(TARGETS).map(({ name, library }) => `ffi/lib/${name}/${library}`),
   "mod.ts",
 ];
@@ -219,7 +219,7 @@ Deno.test(`import from JSR: an altered library at the registry is refused, with 
   assertEquals([code, stdout], [1, ""]);
   assertMatch(
     stderr,
-    /InvalidData: Cannot use "http:.*\/ffi\/lib\/.*": its SHA-256 is [0-9a-f]{64}, should be [0-9a-f]{64}/,
+    /InvalidData: Cannot use "http:.*\/ffi\/lib\/.*": its SHA-256 is [0-9a-f]{64}, want [0-9a-f]{64}/,
   );
   assertStringIncludes(stderr, "XPC_SHMEM_LIBRARY");
   assertEquals(project.registry.count(LIBRARY), 2);

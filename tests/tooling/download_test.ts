@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { download, type DownloadOptions, type Plug } from "../../ffi/download.ts";
+import { download, type DownloadOptions } from "../../ffi/download.ts";
+import type { Plug } from "../../ffi/plug.ts";
 import { hostTarget, TARGETS } from "../../ffi/targets.ts";
 
 const BASE = "https://registry.example/@xpc/shmem/1.0.0/ffi/download.ts";
@@ -171,6 +172,36 @@ Deno.test("download() keeps plug's line off stdout, and no other line", async ()
   });
   assertEquals(lines, ["from the program"]);
   assertEquals(console.log, log);
+});
+
+Deno.test("download() hides no line after downloads that overlapped, whichever ended first", async () => {
+  await using bench = await Bench.create();
+  const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const url = `Downloading ${URL_OF_LIBRARY}`;
+  const lines = await logged(async () => {
+    const started = ends.map(() => Promise.withResolvers<void>());
+    const downloads = ends.map((end, index) =>
+      bench.download({
+        plug: () =>
+          Promise.resolve({
+            download: async ({ location, url }) => {
+              started[index]!.resolve();
+              await end.promise;
+              console.log("Downloading", url);
+              await Deno.writeFile(`${location}/x.so`, LIBRARY);
+              return `${location}/x.so`;
+            },
+          }),
+      })
+    );
+    await Promise.all(started.map(({ promise }) => promise));
+    for (const [index, end] of ends.entries()) {
+      end.resolve();
+      await downloads[index];
+    }
+    console.log(url);
+  });
+  assertEquals(lines, [url]);
 });
 
 /** Runs a module text with exactly these flags; nobody can be asked for more. */

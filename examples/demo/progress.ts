@@ -1,5 +1,5 @@
 import { dim } from "@std/fmt/colors";
-import type { Run } from "./run.ts";
+import type { Run } from "./processes.ts";
 
 /** One line on the terminal that shows the progress. Prints nothing if standard error is not a terminal. */
 export class Progress {

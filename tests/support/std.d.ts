@@ -44,6 +44,12 @@ declare module "@std/fmt/colors" {
   export function red(text: string): string;
   export function yellow(text: string): string;
 }
+declare module "@std/path/posix" {
+  export function dirname(path: string): string;
+  export function fromFileUrl(url: string | URL): string;
+  export function join(path: string, ...paths: string[]): string;
+  export function normalize(path: string): string;
+}
 declare module "@std/streams/text-line-stream" {
   /** Text to lines; what comes after the last line break is a line too, unless it is empty. */
   export class TextLineStream extends TransformStream<string, string> {}

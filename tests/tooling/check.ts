@@ -14,8 +14,9 @@ const entries = Object.values<string>(
 );
 
 const steps: Record<string, string[]> = {
-  types: ["check", "."],
+  types: ["check", "--quiet", "."],
   lint: ["lint"],
+  layers: ["run", "-A", "tests/tooling/layers.ts"],
   format: ["run", "-A", "tests/tooling/format.ts"],
   documentation: ["doc", "--lint", ...entries],
   "publish (dry run)": ["publish", "--dry-run", "--allow-dirty"],

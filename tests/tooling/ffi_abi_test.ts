@@ -328,7 +328,7 @@ Deno.test("the check:abi command fails and names the entry", async () => {
     assert(wrong !== table);
     await Deno.writeTextFile(`${root}/ffi/libxpc.ts`, wrong);
     const output = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-config", "--no-lock", `${root}/ffi/check_abi.ts`],
+      args: ["run", "-A", "--no-config", "--no-lock", `${root}/ffi/build/check_abi.ts`],
       env: { NO_COLOR: "1" },
     }).output();
     const stderr = new TextDecoder().decode(output.stderr);

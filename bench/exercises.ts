@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Party } from "../party.ts";
-import * as handover from "./handover.ts";
-import * as mutex from "./mutex.ts";
-import * as regions from "./regions.ts";
-import * as roundTrips from "./round_trips.ts";
-import * as sockets from "./sockets.ts";
-import * as views from "./views.ts";
-import * as wakes from "./wakes.ts";
+import type { Party } from "./party.ts";
+import * as handover from "./exercises/handover.ts";
+import * as mutex from "./exercises/mutex.ts";
+import * as regions from "./exercises/regions.ts";
+import * as roundTrips from "./exercises/round_trips.ts";
+import * as sockets from "./exercises/sockets.ts";
+import * as views from "./exercises/views.ts";
+import * as wakes from "./exercises/wakes.ts";
 
 /** Something that a party does; what it gives must be fit for JSON. What it takes, its own type says. */
 type Exercise = (party: Party, parameters: never) => unknown;

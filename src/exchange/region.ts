@@ -14,7 +14,8 @@ export interface RegionParts {
   readonly generation: number;
   readonly clients: ClientAccess;
   readonly mapping: Mapping;
-  readonly mutex: Mutex;
+  /** None where clients may only read, and this is a client. */
+  readonly mutex: Mutex | undefined;
   readonly revisions: Revisions;
   /** Called once, when the region is closed. */
   readonly onClose: () => void;
@@ -32,8 +33,6 @@ export abstract class Region implements AsyncDisposable {
   readonly generation: number;
   /** What clients may do with it. */
   readonly clients: ClientAccess;
-  /** Its mutex, the same for all generations. Nothing forces anybody to lock it. */
-  readonly mutex: Mutex;
   /** @internal */
   protected readonly parts: RegionParts;
   readonly #gone = Promise.withResolvers<Error | undefined>();
@@ -47,7 +46,18 @@ export abstract class Region implements AsyncDisposable {
     this.byteLength = parts.mapping.byteLength;
     this.generation = parts.generation;
     this.clients = parts.clients;
-    this.mutex = parts.mutex;
+  }
+
+  /**
+   * Its mutex, the same for all generations. Nothing forces anybody to lock it.
+   *
+   * @throws {Deno.errors.NotCapable} if clients may only read the region, and this is a client: it has none
+   */
+  get mutex(): Mutex {
+    if (this.parts.mutex !== undefined) return this.parts.mutex;
+    throw new Deno.errors.NotCapable(
+      `Cannot use the mutex of "${this.name}": its server lets clients only read the region`,
+    );
   }
 
   /**
@@ -129,7 +139,7 @@ export abstract class Region implements AsyncDisposable {
     this.#gone.resolve(undefined);
     // The views go at once, not after the waits: who reads them after close() sees nothing.
     this.parts.mapping.close();
-    await Promise.all([this.parts.mutex.close("the region is closed"), this.parts.revisions.end()]);
+    await Promise.all([this.parts.mutex?.close("the region is closed"), this.parts.revisions.end()]);
     this.parts.onClose();
   }
 

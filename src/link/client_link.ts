@@ -8,8 +8,10 @@ import {
   GONE_AT,
   LOCK_BYTES,
   MAXIMUM_REGIONS,
+  MUTEX_OWNER,
   mutexAt,
   SERVER_BYTES,
+  SERVER_OWNER,
   serverParkedAt,
   serverRevisionAt,
   sharedRevisionAt,
@@ -29,12 +31,9 @@ import {
   SharedMemory,
   type XpcRecord,
 } from "../xpc/mod.ts";
-import { integerOf, LAYOUT, LINK_VERSION } from "./protocol.ts";
+import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { IncompatibleError } from "./errors.ts";
 import { ReadableRegion, type Region, type RegionParts, WritableRegion } from "../exchange/region.ts";
-
-/** The server is always this owner of mutexes. */
-export const SERVER_OWNER = 1;
 
 /** What a client must know of a server to connect. */
 export interface LinkTarget {
@@ -112,7 +111,8 @@ export class ClientLink implements Bell {
 
   async #hello(schema: Uint8Array | null, signal: AbortSignal | undefined): Promise<void> {
     const words = this.#words.share();
-    const request = { op: "hello", version: LINK_VERSION, layout: LAYOUT, schema, words };
+    const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
+    const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [] };
     const reply = await this.#connection.request(request, { signal }).finally(() => words[Symbol.dispose]());
     try {
       this.#check(reply);
@@ -120,9 +120,10 @@ export class ClientLink implements Bell {
       if (this.#connection.peer.euid !== this.#queue.library.shim.shim_euid()) {
         throw new IncompatibleError(`Cannot connect: user ${this.#connection.peer.euid} runs the server`);
       }
-      const owner = integerOf(reply["owner"], 0x3fff_ffff);
-      const { server, locks } = reply;
+      const owner = integerOf(reply["owner"], MUTEX_OWNER);
+      const { server, locks, version } = reply;
       if (
+        typeof version !== "bigint" || version < OLDEST_VERSION || version > NEWEST_VERSION ||
         owner === undefined || owner <= SERVER_OWNER || !(server instanceof FileDescriptor) ||
         !(locks instanceof SharedMemory)
       ) {
@@ -213,7 +214,9 @@ export class ClientLink implements Bell {
       generation,
       clients,
       mapping,
-      mutex: new Mutex({ queue, word: locks.word(mutexAt(index)), owner: this.#owner }, name),
+      mutex: clients === "write"
+        ? new Mutex({ queue, word: locks.word(mutexAt(index)), owner: this.#owner }, name)
+        : undefined,
       revisions: new Revisions({
         queue,
         name,

@@ -4,8 +4,11 @@ import {
   generationAt,
   LOCK_BYTES,
   MAXIMUM_REGIONS,
+  MUTEX_OWNER,
   mutexAt,
   SERVER_BYTES,
+  SERVER_OWNER,
+  serverMutexAt,
   serverParkedAt,
   serverRevisionAt,
   sharedRevisionAt,
@@ -24,11 +27,9 @@ import {
   FileDescriptor,
   Listener,
   type PeerCredentials,
-  SharedMemory,
   type XpcRecord,
 } from "../xpc/mod.ts";
-import { SERVER_OWNER } from "./client_link.ts";
-import { LAYOUT, LINK_VERSION, LinkRefusal, sameSchema } from "./protocol.ts";
+import { checkHello, LinkRefusal } from "./protocol.ts";
 import { ServerLink } from "./server_link.ts";
 import { checkRegionName, makeMapping, type RegionOptions, type ServedRegion } from "./served_region.ts";
 import { WritableRegion } from "../exchange/region.ts";
@@ -167,7 +168,10 @@ export class Host implements Bell {
       audience: this.#audience,
       bell: this,
     }, generation);
-    const place = { queue, word: this.#locks.word(mutexAt(index)), owner: SERVER_OWNER };
+    const word = clients === "write"
+      ? this.#locks.word(mutexAt(index))
+      : this.#words.word(serverMutexAt(index));
+    const place = { queue, word, owner: SERVER_OWNER };
     return new WritableRegion({
       name,
       generation,
@@ -188,8 +192,8 @@ export class Host implements Bell {
       closed: () => {
         this.#links.delete(connection);
         if (peer.link !== undefined) this.#end(peer.link);
+        this.#ring(); // what it committed last may have gone with it unannounced: while we still relay
         this.#watchClients();
-        this.#ring(); // what it committed last may have gone with it unannounced
       },
     };
   }
@@ -228,26 +232,23 @@ export class Host implements Bell {
 
   readonly #operations: Readonly<Record<string, Operation>> = {
     hello: (peer, { values }) => {
-      const { version, layout, schema, words } = values;
-      if (version !== LINK_VERSION || layout !== LAYOUT) {
-        throw new LinkRefusal(
-          "incompatible",
-          `Cannot connect: the server speaks version ${LINK_VERSION}, layout ${LAYOUT} of @xpc/shmem`,
-        );
-      }
-      if (!sameSchema(this.#options.schema, schema)) {
-        throw new LinkRefusal("incompatible", "Cannot connect: the schemas of client and server differ");
-      }
-      if (peer.link !== undefined || !(words instanceof SharedMemory)) {
-        throw new LinkRefusal("bad_request", "Cannot read hello: it was said before, or has no words");
-      }
+      const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
       const owner = this.#lastOwner + 1;
+      if (owner > MUTEX_OWNER) {
+        throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
+      }
       peer.link = new ServerLink(this.#queue.library, peer.connection, words, this.#audience, owner);
       this.#lastOwner = owner;
       this.#links.set(peer.connection, peer.link);
       peer.connection.guard(this.#locks.word(0), STRIDE, MAXIMUM_REGIONS, owner, null);
       this.#watchClients();
-      return { owner: BigInt(owner), server: this.#words.share(), locks: this.#locks.share() };
+      return {
+        version,
+        owner: BigInt(owner),
+        server: this.#words.share(),
+        locks: this.#locks.share(),
+        features: [],
+      };
     },
 
     open: (peer, { values: { name } }) => {

@@ -1,8 +1,8 @@
 import type { Library } from "../../ffi/load.ts";
 import { handleAt } from "../../ffi/memory.ts";
 import type { Address } from "../../ffi/types.ts";
-import { describe } from "./_describe.ts";
-import { retire } from "./_retired.ts";
+import { inWords } from "../xpc/in_words.ts";
+import { retire } from "./retired.ts";
 
 /** What must be undone when a mapping ends; the native side of a mapping. */
 export interface Native {
@@ -33,7 +33,7 @@ export function retireViewed(native: Native): void {
 export function checkLength(library: Library, doing: string, byteLength: number): void {
   if (typeof byteLength !== "number") {
     throw new TypeError(
-      `Cannot ${doing}: byteLength must be a number, current value is ${describe(byteLength)}`,
+      `Cannot ${doing}: byteLength must be a number, current value is ${inWords(byteLength)}`,
     );
   }
   if (!Number.isSafeInteger(byteLength) || byteLength <= 0) {

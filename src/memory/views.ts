@@ -1,4 +1,4 @@
-import { describe } from "./_describe.ts";
+import { inWords } from "../xpc/in_words.ts";
 
 export type { ReadOnlyView } from "./read_only_view.ts";
 
@@ -38,7 +38,7 @@ export function makeView<V extends ArrayBufferView>(
 ): V {
   if (!isViewClass(Type)) {
     throw new TypeError(
-      `Cannot view ${what}: Type must be a typed array class or DataView, current value is ${describe(Type)}`,
+      `Cannot view ${what}: Type must be a typed array class or DataView, current value is ${inWords(Type)}`,
     );
   }
   checkNumber(what, "byteOffset", byteOffset);
@@ -75,6 +75,6 @@ function isViewClass(Type: unknown): boolean {
 function checkNumber(what: string, option: string, value: unknown): void {
   if (typeof value === "number") return;
   throw new TypeError(
-    `Cannot view ${what}: ${option} must be a number, current value is ${describe(value)}`,
+    `Cannot view ${what}: ${option} must be a number, current value is ${inWords(value)}`,
   );
 }

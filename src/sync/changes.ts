@@ -36,8 +36,6 @@ export interface ChangesPlace extends ParkingPlace {
   readonly mapped: number;
 }
 
-type Result = IteratorResult<Change, undefined>;
-
 const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
 
 /** How long changes may follow each other without a turn of the event loop, in milliseconds. */
@@ -57,8 +55,8 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   #told: number;
   #returned = false;
   /** The `next()` that waits; the one behind it waits for that. */
-  #pending: Promise<Result> | undefined;
-  #parking: Parking<Result> | undefined;
+  #pending: Promise<IteratorResult<Change, undefined>> | undefined;
+  #parking: Parking<IteratorResult<Change, undefined>> | undefined;
   /** When changes began to follow each other without a turn of the event loop, in nanoseconds; 0: not now. */
   #runningSince = 0;
 
@@ -83,9 +81,9 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
    * @throws {PeerGoneError} when the server is gone
    * @throws the signal's reason, when it aborts
    */
-  next(): Promise<Result> {
+  next(): Promise<IteratorResult<Change, undefined>> {
     if (this.#pending !== undefined) {
-      const again = (): Promise<Result> => this.next();
+      const again = (): Promise<IteratorResult<Change, undefined>> => this.next();
       return this.#pending.then(again, again);
     }
     try {
@@ -98,14 +96,14 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   }
 
   /** Ends the iteration; a `next()` that waits is done. */
-  return(): Promise<Result> {
+  return(): Promise<IteratorResult<Change, undefined>> {
     this.#returned = true;
     this.#parking?.check();
     return Promise.resolve(DONE);
   }
 
   /** Gives what there is to tell now, if anything. */
-  #poll(): Result | undefined {
+  #poll(): IteratorResult<Change, undefined> | undefined {
     const { queue: { library: { shim } }, revision, generation, mapped, life } = this.#place;
     if (this.#returned) return DONE;
     this.#signal?.throwIfAborted();
@@ -121,7 +119,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     return { value: { revision: current, generation: newest, replaced: newest !== mapped }, done: false };
   }
 
-  #spinFor(): Result | undefined {
+  #spinFor(): IteratorResult<Change, undefined> | undefined {
     if (this.#spin === 0) return undefined;
     const { queue: { library: { shim } }, revision, parked } = this.#place;
     shim.shim_revision_wait(revision, parked.address, null, this.#after, SPIN_ONLY, this.#spin / 1000);
@@ -129,13 +127,13 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   }
 
   /** Remembers the `next()` that waits while it does. */
-  #keep(waiting: Promise<Result>): Promise<Result> {
+  #keep(waiting: Promise<IteratorResult<Change, undefined>>): Promise<IteratorResult<Change, undefined>> {
     this.#pending = waiting;
     return waiting;
   }
 
   /** Parks until there is something to tell. */
-  #park(): Promise<Result> {
+  #park(): Promise<IteratorResult<Change, undefined>> {
     this.#runningSince = 0;
     const parking = new Parking(this.#place, this.#after, () => this.#poll(), this.#signal);
     this.#parking = parking;
@@ -156,7 +154,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   }
 
   /** Gives the event loop a turn, then what is newest. */
-  async #takeTurn(found: Result): Promise<Result> {
+  async #takeTurn(found: IteratorResult<Change, undefined>): Promise<IteratorResult<Change, undefined>> {
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#runningSince = 0;
     this.#pending = undefined;

@@ -24,7 +24,8 @@ export class Doorbell {
     const result = queue.library.shim.shim_queue_open_bell(queue.handle, ends);
     if (result !== 0) throw new Error(`Cannot make a doorbell: ${describeError(result)}`);
     const doorbell = new Doorbell(queue, ring, ends[0]!, ends[1]!);
-    doorbell.#socket = await WakeSocket.open(ends[0]!, ring, () => doorbell.#end());
+    doorbell.#socket = await WakeSocket.open(ends[0]!);
+    doorbell.#socket.listen(ring, () => doorbell.#end());
     return doorbell;
   }
 

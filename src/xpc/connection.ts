@@ -1,7 +1,7 @@
 import { cString } from "../../ffi/memory.ts";
 import type { ShimLink, XpcObject } from "../../ffi/types.ts";
-import { decode, MalformedMessage } from "./_decode.ts";
-import { encode } from "./_encode.ts";
+import { decode, MalformedMessage } from "./decode.ts";
+import { encode } from "./encode.ts";
 import { ErrorCode, EventQueue } from "./event_queue.ts";
 import { Link, type PeerCredentials } from "./_link.ts";
 import { checkServiceName } from "./service_name.ts";

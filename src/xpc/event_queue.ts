@@ -74,12 +74,9 @@ export class EventQueue {
   static async #create(): Promise<EventQueue> {
     const library = await load();
     const native = makeNative(library);
-    // The socket may have bytes before this object exists: they wait in its buffer.
-    let queue: EventQueue | undefined;
-    const socket = await WakeSocket.open(native.wakeFd, () => {
-      if (queue !== undefined) queue.#drain();
-    }, () => {});
-    queue = new EventQueue(library, native, socket);
+    const socket = await WakeSocket.open(native.wakeFd);
+    const queue = new EventQueue(library, native, socket);
+    socket.listen(() => queue.#drain(), () => {});
     return queue;
   }
 

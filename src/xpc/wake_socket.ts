@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-/** The part of `net.Socket` that its types leave out: options of a socket that reads into one buffer. */
+/** The part of the options of `net.Socket` that its types leave out: reading into one buffer. */
 interface ReadingOptions {
   readonly fd: number;
   readonly readable: true;
@@ -12,26 +12,25 @@ interface ReadingOptions {
  * A socket whose bytes wake this realm's event loop. What the bytes say does not matter.
  *
  * It reads a descriptor by `node:net`, which needs no permission, allocates nothing for a read, and wakes the event
- * loop on its own thread. When the realm dies, the system closes the descriptor; whoever writes to the other end
- * gets an error and nothing else happens.
+ * loop on its own thread.
  */
 export class WakeSocket {
   readonly #socket: Socket;
-  readonly #closed: Promise<void>;
+  readonly #closed = Promise.withResolvers<void>();
+  #wake: () => void = () => {};
 
   /**
-   * Starts to read.
+   * Takes over a descriptor.
    *
-   * @param fd one end of a connected stream socket; the wake socket closes it
-   * @param wake called when bytes came, perhaps once for several
-   * @param ended called when the other end was closed or shut down
+   * @param fd one end of a connected stream socket
+   * @returns the socket, which does not read yet
    */
-  static async open(fd: number, wake: () => void, ended: () => void): Promise<WakeSocket> {
+  static async open(fd: number): Promise<WakeSocket> {
     const { Socket } = await import("node:net"); // here, since it takes milliseconds
-    return new WakeSocket(Socket, fd, wake, ended);
+    return new WakeSocket(Socket, fd);
   }
 
-  private constructor(SocketClass: typeof Socket, fd: number, wake: () => void, ended: () => void) {
+  private constructor(SocketClass: typeof Socket, fd: number) {
     const options: ReadingOptions = {
       fd,
       readable: true,
@@ -39,24 +38,31 @@ export class WakeSocket {
       onread: {
         buffer: new Uint8Array(256),
         callback: () => {
-          wake();
+          this.#wake();
           return true; // go on reading
         },
       },
     };
-    const socket = new SocketClass(options);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#socket = socket;
-    this.#closed = promise;
-    socket.once("end", ended);
-    socket.on("error", ended); // a connection reset; "close" follows
-    socket.once("close", () => resolve());
-    socket.read(0); // starts the reading
+    this.#socket = new SocketClass(options);
+    this.#socket.once("close", () => this.#closed.resolve());
+  }
+
+  /**
+   * Starts to read.
+   *
+   * @param wake called when bytes came, perhaps once for several
+   * @param ended called when the other end was closed or shut down
+   */
+  listen(wake: () => void, ended: () => void): void {
+    this.#wake = wake;
+    this.#socket.once("end", ended);
+    this.#socket.on("error", ended); // a connection reset; "close" follows
+    this.#socket.read(0);
   }
 
   /** Closes the descriptor. Idempotent. */
   async close(): Promise<void> {
     this.#socket.destroy();
-    await this.#closed;
+    await this.#closed.promise;
   }
 }

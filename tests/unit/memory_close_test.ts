@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { MAX_RETIRED_RANGES } from "../../src/memory/_retired.ts";
+import { MAX_RETIRED_RANGES } from "../../src/memory/retired.ts";
 import { Mapping } from "../../src/memory/mod.ts";
 
 const isLinux = Deno.build.os === "linux"; // what these tests count is in /proc

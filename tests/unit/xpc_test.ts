@@ -13,8 +13,8 @@ import {
   type XpcRecord,
   type XpcValue,
 } from "../../src/xpc/mod.ts";
-import { decode, MalformedMessage } from "../../src/xpc/_decode.ts";
-import { encode } from "../../src/xpc/_encode.ts";
+import { decode, MalformedMessage } from "../../src/xpc/decode.ts";
+import { encode } from "../../src/xpc/encode.ts";
 import { MAX_MESSAGE_ELEMENTS } from "../../src/xpc/mod.ts";
 import { ownBroker, uniqueName } from "../support/process.ts";
 

@@ -48,22 +48,22 @@ export const deathTests: readonly PairTest[] = [
       assertEquals(await next.number("revision", "frame"), 1);
     },
   })),
-  {
-    name: "what a client committed just before it was killed reaches the only other client",
+  ...(["bell", "futex"] as const).map((how): PairTest => ({
+    name: `what a client committed just before it was killed reaches the only other client, by ${how}`,
     async run(pair): Promise<void> {
       const { setting, server, client } = await Setting.pair(pair);
       await using _ = setting;
       for (let revision = 0; revision < 3; revision++) {
         const dying = await setting.client(C);
         await hasClients(server, 2);
-        const waiting = await client.blocked("wait", "frame", revision, "bell");
+        const waiting = await client.blocked("wait", "frame", revision, how);
         await seesParked(server, "frame");
         await dying.run("crash_commit", "frame");
         await dying.kill();
         assertEquals(await waiting.answer, [`${revision + 1}`, "1"]);
       }
     },
-  },
+  })),
   {
     name: "what the only client committed just before it was killed reaches the server",
     async run(pair): Promise<void> {

@@ -63,6 +63,24 @@ export const mutexTests: readonly PairTest[] = [
     },
   },
   {
+    name: "three count in the region under its mutex, and no count is lost",
+    async run(pair): Promise<void> {
+      const { setting, server, client } = await Setting.pair(pair);
+      await using _ = setting;
+      const parties = [server, client, await setting.client(C)];
+      await Promise.all(parties.map(async (party) => {
+        for (let count = 0; count < 80; count++) {
+          assertEquals(await party.run("lock", "frame", -1), ["locked"]);
+          const value = await party.number("read", "frame", 0);
+          await party.run("write", "frame", 0, value + 1);
+          await party.run("unlock", "frame");
+        }
+      }));
+      for (const party of parties) assertEquals(await party.number("read", "frame", 0), 240);
+      assertEquals(await server.run("trylock", "frame"), ["locked"]);
+    },
+  },
+  {
     name: "a client that is killed while it holds the mutex leaves it abandoned, which one learns",
     async run(pair): Promise<void> {
       const { setting, server, client } = await Setting.pair(pair);

@@ -62,6 +62,9 @@ export const C: Implementation = {
 /** All of them. */
 export const IMPLEMENTATIONS: readonly Implementation[] = [DENO, C];
 
+/** Longer than anything takes: so that a wake that is lost fails a test and does not hang it. */
+const PATIENCE = 60_000;
+
 /** A refusal of a command. */
 export class PartyError extends Error {
   /** Why. */
@@ -126,7 +129,12 @@ export class Party implements AsyncDisposable {
       parked: Promise.withResolvers<void>(),
       answer: Promise.withResolvers<string[]>(),
     };
-    waiting.answer.promise.catch(() => {}); // told to who waits for it, if anybody does
+    const timer = setTimeout(() => {
+      waiting.parked.resolve();
+      waiting.answer.reject(new Error(`Cannot go on: "${waiting.command}" was not answered in time`));
+    }, PATIENCE);
+    // The failure itself is told to who waits for the answer, if anybody does.
+    waiting.answer.promise.finally(() => clearTimeout(timer)).catch(() => {});
     if (this.#ended) waiting.answer.reject(new PartyError(waiting.command, "dead"));
     else this.#waiting.set(id, waiting);
     const line = new TextEncoder().encode(`${id} ${waiting.command}\n`);

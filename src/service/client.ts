@@ -1,8 +1,10 @@
 import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
-import { Endpoint } from "../xpc/endpoint.ts";
+import type { Endpoint } from "../xpc/endpoint.ts";
 import { EventQueue } from "../xpc/event_queue.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
-import { aborted, BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
+import { aborted } from "../broker/abort.ts";
+import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
+import { RefusedError } from "../broker/replies.ts";
 import { ClientLink } from "../link/client_link.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
 import type { ReadableRegion, WritableRegion } from "../exchange/region.ts";
@@ -50,7 +52,7 @@ export interface OpenOptions {
 /** Where a client finds its server. */
 export interface Found {
   readonly endpoint: Endpoint;
-  readonly generation: bigint;
+  readonly generation: number;
 }
 
 /**
@@ -71,7 +73,7 @@ export class Client implements AsyncDisposable {
   readonly #links = new Set<ClientLink>();
   #link: Promise<ClientLink>;
   #pid = 0;
-  #generation = 0n;
+  #generation = 0;
   #connected = false;
   #closing: Promise<void> | undefined;
 
@@ -197,15 +199,12 @@ export class Client implements AsyncDisposable {
   }
 
   async #lookup(signal: AbortSignal): Promise<Found> {
-    const reply: XpcRecord = await this.#broker.lookup(this.name, this.#generation, signal);
-    const { endpoint, ok } = reply;
-    const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
-    if (ok !== true || !(endpoint instanceof Endpoint) || generation === undefined) {
-      throw new Error(
-        `Cannot find "${this.name}": ${String(reply["message"] ?? "the broker's answer is not valid")}`,
-      );
+    try {
+      return await this.#broker.lookup(this.name, this.#generation, signal);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      throw new Error(`Cannot find "${this.name}": ${error.message}`, { cause: error });
     }
-    return { endpoint, generation: BigInt(generation) };
   }
 
   #adopt(link: ClientLink): void {

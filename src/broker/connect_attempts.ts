@@ -86,22 +86,19 @@ export class ConnectAttempts {
   }
 
   async #open(signal: AbortSignal): Promise<BrokerConnection> {
-    let opened: BrokerConnection | undefined;
     let endedEarly = false;
+    let ended = (): void => void (endedEarly = true);
     const connection = await BrokerConnection.open(this.#service, {
       name: `deno ${Deno.pid}`,
       signal,
       event: (event) => this.#events.event(event),
-      ended: () => {
-        if (opened === undefined) endedEarly = true;
-        else this.#events.ended(opened);
-      },
+      ended: () => ended(),
     });
     if (endedEarly) { // right after its reply to hello
       await connection.close();
       throw new ConnectionError("Cannot use the broker: it has just ended", "interrupted");
     }
-    opened = connection;
+    ended = () => this.#events.ended(connection);
     this.#wasConnected = true;
     this.#fault = undefined;
     return connection;

@@ -1,4 +1,4 @@
-import { darwinPaths } from "./darwin.ts";
+import { darwinPaths } from "../../src/broker/install_paths.ts";
 import { type Machine, readText } from "./machine.ts";
 
 /** The commands that print a broker's log. */

@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { DEFAULT_SERVICE, RELEASE } from "../broker/release.ts";
 import { examineBroker } from "./_broker.ts";
 import { runChild } from "./_child.ts";
-import { examineExchange } from "./_exchange.ts";
+import { examineExchange } from "./exchange.ts";
 import { fail, type Finding, type FindingStatus, messageOf } from "./_finding.ts";
 import { examineLibrary } from "./_library.ts";
 import { examineLimits } from "./_limits.ts";

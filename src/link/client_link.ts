@@ -192,7 +192,7 @@ export class ClientLink implements LinkEnd {
       }
       // The link may have been closed or orphaned while the reply was under way.
       if (this.#closing !== undefined || this.#orphaned) throw goneError(name);
-      const mapping = Mapping.open(memory, byteLength, options.prefault);
+      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
       const region = new LinkedRegion(this, { name, index, generation, clients }, mapping, (closed) => {
         this.#regions.delete(closed);
         if (this.#orphaned && this.#regions.size === 0) this.#unused.resolve();

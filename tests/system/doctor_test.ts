@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { judge } from "../../src/doctor/_exchange.ts";
+import { judge } from "../../src/doctor/exchange.ts";
 import type { Diagnosis, Finding } from "../../src/doctor/main.ts";
 
 const DOCTOR = new URL("../../src/doctor/main.ts", import.meta.url).href;

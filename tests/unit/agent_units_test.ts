@@ -6,7 +6,7 @@ import { installOnDarwin, uninstallOnDarwin } from "../../agent/install/darwin.t
 import { logCommands } from "../../agent/install/logs.ts";
 import { Machine } from "../../agent/install/machine.ts";
 import { propertyList } from "../../agent/install/plist.ts";
-import { serviceSocketPath, socketDirectory, socketName } from "../../src/broker/socket_path.ts";
+import { findRuntimeFolder, socketName } from "../../src/broker/runtime_folder.ts";
 import { installOnLinux, serviceUnit, socketUnit, uninstallOnLinux } from "../../agent/install/systemd.ts";
 import { load } from "../../ffi/load.ts";
 import {
@@ -19,6 +19,7 @@ import {
 } from "../contract/broker/brokers.ts";
 import { Peer } from "../contract/broker/peer.ts";
 import { Child } from "../contract/broker/process.ts";
+import { serviceSocketPath } from "../support/socket_path.ts";
 
 await load();
 
@@ -154,7 +155,7 @@ for (const kind of [EMBEDDED, SWIFT]) {
     ignore: !hasActivate || kind.command === undefined,
   }, async () => {
     const service = uniqueService();
-    await Deno.mkdir(socketDirectory(), { recursive: true, mode: 0o700 });
+    await Deno.mkdir(findRuntimeFolder().path, { recursive: true, mode: 0o700 });
     const environment = ["HOME", "PATH", "DENO_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XPC_SHMEM_LIBRARY"]
       .filter((name) => Deno.env.has(name)).map((name) => `--setenv=${name}`);
     try {

@@ -1,7 +1,7 @@
 /** Exchanges with a broker, packet by packet, made comparable: the same for every broker, or one of them is wrong. */
 import { assert, assertEquals } from "@std/assert";
 import type { XpcRecord } from "../../../src/xpc/mod.ts";
-import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
+import { serviceSocketPath } from "../../support/socket_path.ts";
 import type { BrokerProcess } from "./brokers.ts";
 import { close, HEADER_BYTES, RawConnection, socketPair } from "./raw.ts";
 import { ENDPOINT, type Node, nodeOf, read, write } from "./wire_format.ts";

@@ -4,24 +4,27 @@ import CShim
 
 /// Connects the core of the broker to XPC.
 ///
-/// The agent passes XPC's events to the core and carries out the effects that the core returns. The shim's
-/// queue calls `drain` on its one thread, never twice at a time. After `start`, only that thread uses the
-/// agent and the core, so there is no lock, and nothing here is `Sendable`. Other threads get the stop link
-/// only, to cancel it.
+/// The agent passes XPC's events to the core and carries out the effects that the core returns. It takes the
+/// events from the shim's queue on a thread of its own. After `start`, only that thread uses the agent and
+/// the core, so there is no lock, and nothing here is `Sendable`. Other threads get the stop link only, to
+/// cancel it.
 final class Agent {
   private let settings: Settings
   private var broker: Core
-  private var queue: OpaquePointer?
+  private let queue: OpaquePointer
+  private let listener: Link
+  private let stop: Link
   private var links: [PeerID: Link] = [:]
-  private var listener: Link?
-  private var stop: Link?
   /// While the agent ends: the peers whose last messages are not sent yet.
   private var flushing: Set<PeerID>?
 
   private typealias Link = OpaquePointer
 
-  init(_ settings: Settings) {
+  private init(_ settings: Settings, queue: OpaquePointer, listener: Link, stop: Link) {
     self.settings = settings
+    self.queue = queue
+    self.listener = listener
+    self.stop = stop
     let start = agent_monotonic_milliseconds()
     broker = Core(
       identity: .init(
@@ -42,13 +45,7 @@ final class Agent {
   ///
   /// - Returns: The stop link. When any thread cancels it, the agent tells all peers and ends the process.
   static func start(_ settings: Settings) throws(StartError) -> OpaquePointer {
-    let agent = Agent(settings)
-    let context = Unmanaged.passRetained(agent).toOpaque()
-    let wake: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
-      guard let context else { return }
-      Unmanaged<Agent>.fromOpaque(context).takeUnretainedValue().drain()
-    }
-    guard let queue = shim_queue_create(wake, context),
+    guard let queue = shim_queue_create(nil),
       let stop = shim_link_listen_anonymous(queue),
       let listener = shim_link_listen(queue, settings.service)
     else { throw .resources }
@@ -56,9 +53,13 @@ final class Agent {
     if let requirement = settings.requirement, shim_link_require(stop, requirement) != 0 {
       throw .requirement
     }
-    agent.queue = queue
-    agent.stop = stop
-    agent.listener = listener
+    // The thread owns the agent from here on.
+    let agent = Unmanaged.passRetained(Agent(settings, queue: queue, listener: listener, stop: stop))
+    let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
+      if let context { Unmanaged<Agent>.fromOpaque(context).takeRetainedValue().serve() }
+      return nil
+    }
+    guard agent_start_thread(body, agent.toOpaque()) == 0 else { throw .resources }
     shim_link_activate(stop)
     shim_link_activate(listener)
     return stop
@@ -66,12 +67,12 @@ final class Agent {
 
   // MARK: Events
 
-  private func drain() {
+  /// Handles events until the process ends: nobody finishes the queue.
+  private func serve() {
     let capacity = 64
     withUnsafeTemporaryAllocation(of: shim_event.self, capacity: capacity) { events in
-      while true {
+      while shim_queue_wait(queue) {
         let count = Int(shim_queue_drain(queue, events.baseAddress, UInt32(capacity)))
-        if count == 0 { return }
         for event in events.prefix(count) { handle(event) }
       }
     }
@@ -86,9 +87,9 @@ final class Agent {
       if let message = event.object { receive(XPCObject(owned: message), from: peer) }
     case SHIM_EVENT_ERROR:
       let error = shim_error(rawValue: UInt32(bitPattern: event.value))
-      if event.source == listener.map({ shim_link_id($0) }) {
+      if event.source == shim_link_id(listener) {
         listenerFailed(error)
-      } else if event.source == stop.map({ shim_link_id($0) }) {
+      } else if event.source == shim_link_id(stop) {
         terminate()
       } else {
         peerFailed(peer, error)
@@ -144,8 +145,7 @@ final class Agent {
 
   /// The system's reason why the listener is invalid, if it gives one.
   private var reason: String? {
-    guard let listener else { return nil }
-    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
       let length = shim_link_reason(listener, buffer.baseAddress, UInt32(buffer.count))
       return length == 0 ? nil : buffer.baseAddress.map { String(cString: $0) }
     }

@@ -1,7 +1,8 @@
-/* agent_process.c: the process of the agent: transactions, limits, clocks and signals. */
+/* agent_process.c: the process of the agent: transactions, limits, clocks, threads and signals. */
 #include "agent_process.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -37,6 +38,13 @@ static uint64_t clock_in(clockid_t clock, uint64_t units) {
 uint64_t agent_microseconds_since_1970(void) { return clock_in(CLOCK_REALTIME, 1000000); }
 
 uint64_t agent_monotonic_milliseconds(void) { return clock_in(CLOCK_MONOTONIC, 1000); }
+
+int agent_start_thread(void *(*body)(void *context), void *context) {
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, body, context);
+  if (error != 0) return -error;
+  return -pthread_detach(thread);
+}
 
 /* Fills the set of signals that agent_wait_for_signal waits for; 0 or -errno. */
 static int fill_held(sigset_t *set) {

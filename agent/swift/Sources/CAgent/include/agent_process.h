@@ -14,6 +14,9 @@ void agent_raise_descriptor_limit(void);
 uint64_t agent_microseconds_since_1970(void);
 uint64_t agent_monotonic_milliseconds(void);
 
+/* Starts a thread that calls `body(context)` and that nobody joins. 0 or -errno. */
+int agent_start_thread(void *(*body)(void *context), void *context);
+
 /* Blocks SIGTERM, SIGINT and SIGALRM in this thread and in all threads that are created later, so that
  * agent_wait_for_signal gets them. Ignores SIGPIPE. 0 or -errno. */
 int agent_hold_signals(void);

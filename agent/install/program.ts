@@ -12,7 +12,7 @@ export interface Program {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Where this package is, if it is in files: from a registry there are no Swift sources. */
+/** The root of the checkout, or nothing if this package comes from a registry, which has no Swift sources. */
 function checkout(): string | undefined {
   const root = new URL("../..", import.meta.url);
   return root.protocol === "file:" ? decodeURIComponent(root.pathname).replace(/\/$/, "") : undefined;
@@ -32,7 +32,7 @@ export async function prepareProgram(machine: Machine, options: Arguments, folde
     : { runtime, ...await prepareDeno(machine, folder, names) };
 }
 
-/** Swift where it is: the agent is smaller by far. */
+/** Swift if there are sources and a toolchain: its agent needs much less memory than Deno. */
 async function defaultRuntime(machine: Machine): Promise<Runtime> {
   if (checkout() === undefined) return "deno";
   if (machine.dryRun || await machine.has(["swift", "--version"])) return "swift";
@@ -40,11 +40,12 @@ async function defaultRuntime(machine: Machine): Promise<Runtime> {
   return "deno";
 }
 
+/** Builds the Swift agent from `Package.swift` at the root and copies it into `folder`. */
 async function buildSwift(machine: Machine, folder: string): Promise<string> {
   const root = checkout();
   if (root === undefined) {
     throw new AgentError(
-      "Cannot build the Swift agent: its sources are in a checkout of the project only. Use --runtime deno",
+      "Cannot build the Swift agent: only a checkout of the project has its sources. Use --runtime deno",
     );
   }
   const build = [

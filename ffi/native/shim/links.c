@@ -265,8 +265,9 @@ void shim_link_cancel(shim_link *link) {
   if (!first) return;
   /* Only an active connection may be released, and only one that is not suspended has a final event. */
   if (inactive) xpc_connection_activate(link->connection);
-  xpc_connection_cancel(link->connection);
+  /* Before the cancel, which ends the suspension itself: a resume after it would be one too many. */
   if (suspended) xpc_connection_resume(link->connection);
+  xpc_connection_cancel(link->connection);
 }
 
 uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {

@@ -2,12 +2,12 @@
 const PATH_SPACE = 108;
 
 /**
- * The directory of the sockets on Linux, as `ffi/native/linux/service.c` finds it: in the user's runtime directory,
- * or, where there is none that is private, in /tmp.
+ * The directory of the sockets on Linux, as `ffi/native/linux/runtime_folder.c` finds it: in the user's runtime
+ * directory, or, where there is none, in the home directory.
  */
 export function socketDirectory(): string {
   const runtime = runtimeDirectory();
-  return runtime === undefined ? `/tmp/xpc-shmem-${Deno.uid()}` : `${runtime}/xpc-shmem`;
+  return runtime === undefined ? `${Deno.env.get("HOME")}/.xpc-shmem` : `${runtime}/xpc-shmem`;
 }
 
 /** The user's runtime directory, if it is there and nobody else can enter it. */

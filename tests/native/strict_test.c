@@ -29,8 +29,8 @@ struct service {
 
 static void on_request(struct service *service, xpc_connection_t peer, xpc_object_t message) {
   atomic_fetch_add(&service->messages, 1);
-  dispatch_semaphore_signal(service->message);
   if (atomic_load(&service->suspends)) xpc_connection_suspend(peer);
+  dispatch_semaphore_signal(service->message);
   xpc_object_t reply = xpc_dictionary_create_reply(message);
   if (!reply) return;
   xpc_connection_send_message(peer, reply);

@@ -260,7 +260,7 @@ enum xpc_packet_kind {
 
 #define XPC_PACKET_LARGE 1u /* the message is in a sealed memfd, the last descriptor */
 #define XPC_WIRE_MAGIC UINT32_C(0x4c435058)
-#define XPC_WIRE_VERSION 2
+#define XPC_WIRE_VERSION 1
 
 struct xpc_header {
   uint32_t magic;

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
 import { LIMITS } from "../../../src/broker/protocol.ts";
 import { Int64, type XpcRecord, type XpcValue } from "../../../src/xpc/mod.ts";
@@ -7,6 +7,7 @@ import { BrokerProcess } from "./brokers.ts";
 import { assertFailure, offer, Peer } from "./peer.ts";
 import { RawConnection } from "./raw.ts";
 import type { ContractTest } from "./suite.ts";
+import { nodeOf, write } from "./wire_format.ts";
 
 /** What is wrong with a request, what is not, and the limits. */
 export const requestTests: readonly ContractTest[] = [
@@ -148,10 +149,19 @@ export const requestTests: readonly ContractTest[] = [
       await peer.counts("peers", 1);
       const path = serviceSocketPath(broker.service);
       using others = new DisposableStack();
-      for (let index = 1; index < LIMITS.peers - 1; index++) others.use(new RawConnection(path));
-      const last = new RawConnection(path);
+      const greeting = write(nodeOf({ op: "hello", min: 1n, max: 1n }));
+      const greet = async (): Promise<RawConnection> => {
+        const connection = new RawConnection(path);
+        connection.send(greeting, [], true);
+        // The library tells who listens, then comes the reply.
+        for (let packets = 0; packets < 2; packets++) assert(await connection.receive() !== undefined);
+        return connection;
+      };
+      for (let index = 1; index < LIMITS.peers - 1; index++) others.use(await greet());
+      const last = await greet();
       await peer.counts("peers", LIMITS.peers);
       using refused = new RawConnection(path);
+      refused.send(greeting, [], true); // a listener learns of a client with its first message
       await refused.refused();
       await peer.ok({ op: "list" });
       last[Symbol.dispose]();

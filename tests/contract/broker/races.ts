@@ -6,6 +6,7 @@ import { serviceSocketPath } from "../../support/socket_path.ts";
 import { BrokerProcess, removeTraces, uniqueService } from "./brokers.ts";
 import { assertFailure, assertSays, offer, Peer, tokenOf } from "./peer.ts";
 import { Child } from "./process.ts";
+import { nodeOf, write } from "./wire_format.ts";
 import { RawConnection } from "./raw.ts";
 import type { ContractTest } from "./suite.ts";
 
@@ -252,6 +253,7 @@ export const raceTests: readonly ContractTest[] = [
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       using impostor = new RawConnection(serviceSocketPath(broker.service), 65534);
+      impostor.send(write(nodeOf({ op: "hello", min: 1n, max: 1n })), [], true);
       await impostor.refused();
       await peer.counts("peers", 1);
     },

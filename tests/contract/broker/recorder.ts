@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { XpcRecord } from "../../../src/xpc/mod.ts";
 import { serviceSocketPath } from "../../support/socket_path.ts";
 import type { BrokerProcess } from "./brokers.ts";
-import { close, HEADER_BYTES, RawConnection, socketPair } from "./raw.ts";
+import { close, HEADER_BYTES, openPort, RawConnection } from "./raw.ts";
 import { ENDPOINT, type Node, nodeOf, read, write } from "./wire_format.ts";
 
 /** How much of a request is kept, in characters. */
@@ -33,10 +33,10 @@ export class Recorder implements Disposable {
   /** Sends a request that awaits a reply, or a message; its `endpoint` may be {@linkcode ENDPOINT}. */
   send(who: string, record: XpcRecord, awaitsReply = true): void {
     const connection = this.#connections.get(who) ?? this.#connect(who);
-    const pair = record["endpoint"] === ENDPOINT ? socketPair() : [];
+    const ports = record["endpoint"] === ENDPOINT ? [openPort(serviceSocketPath(this.#broker.service))] : [];
     const node = nodeOf(record);
-    connection.send(write(node), pair.slice(0, 1), awaitsReply);
-    pair.forEach(close);
+    connection.send(write(node), ports, awaitsReply);
+    ports.forEach(close);
     this.#replace(node);
     this.lines.push([`${who} >`, describe(node).slice(0, LONGEST_REQUEST)]); // ours: told, not compared
   }

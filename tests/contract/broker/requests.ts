@@ -161,6 +161,7 @@ export const requestTests: readonly ContractTest[] = [
       const last = await greet();
       await peer.counts("peers", LIMITS.peers);
       using refused = new RawConnection(path);
+      refused.send(greeting, [], true); // a listener learns of a client with its first message
       await refused.refused();
       await peer.ok({ op: "list" });
       last[Symbol.dispose]();

@@ -24,9 +24,11 @@ import {
   LOCK_BYTES,
   MAXIMUM_REGIONS,
   MUTEX_OWNER,
+  mutexAt,
   SERVER_BYTES,
   SERVER_OWNER,
   serverParkedAt,
+  sharedRevisionAt,
   STRIDE,
 } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
@@ -118,7 +120,8 @@ export class ClientLink implements LinkEnd {
     // Set last and so undone first: what the server holds stays held when it is we who leave.
     const serverDeath = undo.use(
       new OwnerDeath(queue.library, connection, {
-        mutexes: welcome.locks.word(0),
+        mutexes: welcome.locks.word(mutexAt(0)),
+        revisions: welcome.locks.word(sharedRevisionAt(0), 8),
         stride: STRIDE,
         count: MAXIMUM_REGIONS,
         owner: SERVER_OWNER,

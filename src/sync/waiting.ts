@@ -86,7 +86,7 @@ export function signalOf(options: { readonly signal?: AbortSignal | undefined })
  * @throws {TypeError} if it is not an integer
  */
 export function revisionOf(value: number, option: string): number {
-  if (Number.isSafeInteger(value)) return value;
+  if (Number.isInteger(value)) return value; // a hostile peer may make revisions beyond 2 ** 53
   throw new TypeError(
     `Cannot wait for a revision after ${inWords(value)}: \`${option}\` is a revision, an integer`,
   );

@@ -193,6 +193,7 @@ export const requestTests: readonly ContractTest[] = [
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       using silent = new RawConnection(serviceSocketPath(broker.service));
+      silent.send(write(nodeOf({ op: "list" })), [], false); // a listener learns of a client with its first message
       await using refusing = await Peer.connect(broker.service, { hello: false });
       await refusing.fails({ op: "list" }, "hello_first");
       await silent.refused();

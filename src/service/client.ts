@@ -274,11 +274,12 @@ export async function describe(endpoint: Endpoint, timeout: number): Promise<Reg
   return regions.flatMap((region) => {
     if (typeof region !== "object" || region === null) return [];
     const { name, clients, byteLength, generation, revision } = region as XpcRecord;
+    if (typeof name !== "string" || typeof clients !== "string") return []; // the server does not follow the protocol
     const most = Number.MAX_SAFE_INTEGER;
     return [{
-      name: String(name),
+      name,
       byteLength: integerOf(byteLength, most) ?? 0,
-      clients: String(clients),
+      clients,
       generation: integerOf(generation, most) ?? 0,
       revision: integerOf(revision, most) ?? 0,
     }];

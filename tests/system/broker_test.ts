@@ -208,6 +208,8 @@ const WRONG: readonly (XpcValue | undefined)[] = [
 class Liar implements AsyncDisposable {
   readonly service = uniqueService();
   lie: { op: string; field: string; value: XpcValue | undefined } | undefined;
+  /** Called with an operation before the reply is sent. */
+  before: ((op: XpcValue | undefined) => void) | undefined;
   #listener: Listener | undefined;
 
   static async start(): Promise<Liar> {
@@ -215,6 +217,7 @@ class Liar implements AsyncDisposable {
     liar.#listener = await Listener.service(liar.service, () => ({
       message: (message) => {
         using _ = message;
+        liar.before?.(message.values["op"]);
         if (message.expectsReply) message.reply(liar.#answer(message.values["op"]));
       },
     }));
@@ -311,6 +314,21 @@ Deno.test("a server ignores events that are not valid", onLinux, async () => {
   const reason = await server.closed;
   assertEquals([reason?.name, (reason as { pid?: number } | undefined)?.pid], ["NameTakenError", 7]);
 });
+
+Deno.test(
+  "a server that was replaced hears of it, also before the reply to its registration",
+  onLinux,
+  async () => {
+    await using liar = await Liar.start();
+    liar.before = (op) => {
+      if (op !== "register") return;
+      liar.send({ event: "replaced", name: "a", generation: 1n, by: 2n, pid: 7n });
+    };
+    await using server = await serve("a", { regions, broker: { service: liar.service, embedded: false } });
+    const reason = await server.closed;
+    assertEquals([reason?.name, (reason as { pid?: number } | undefined)?.pid], ["NameTakenError", 7]);
+  },
+);
 
 Deno.test("strangers find each other while the app that runs their broker is busy", onLinux, async () => {
   const folder = await Deno.makeTempDir({ prefix: "xpc-shmem-busy-" });

@@ -6,7 +6,7 @@ import { type LaunchAgent, propertyList } from "./plist.ts";
 import { prepareProgram } from "./program.ts";
 import { prove } from "./prove.ts";
 
-/** Installs the launch agent, or puts this release in the place of another. */
+/** Installs the launch agent, or replaces another release. */
 export async function installOnDarwin(machine: Machine, options: Arguments): Promise<void> {
   const { service } = options;
   const paths = darwinPaths(machine.home, service);

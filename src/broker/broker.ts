@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Connection, disposeValue, Int64, Listener, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
+import { type Connection, disposeValue, Int64, Listener, type XpcRecord } from "../xpc/mod.ts";
 import type { ConnectionHandlers } from "../xpc/connection.ts";
 import type { ConnectionError } from "../xpc/errors.ts";
 import type { IncomingMessage } from "../xpc/incoming_message.ts";
@@ -252,11 +252,12 @@ export class Broker implements AsyncDisposable {
       return {};
     },
 
-    list: () => ({ services: this.#list() }),
+    list: () => ({ services: this.#registry.list() }),
 
     watch: (peer) => {
+      const services = this.#registry.list();
       peer.watching = true;
-      return { services: this.#list() };
+      return { services };
     },
 
     unwatch: (peer) => {
@@ -282,13 +283,6 @@ export class Broker implements AsyncDisposable {
       pid: new Int64(BigInt(Deno.pid)),
       service: this.service,
     };
-  }
-
-  #list(): XpcValue[] {
-    if (this.#registry.size > LIMITS.listed) throw new Refusal("limit");
-    return this.#registry.list().map(({ name, generation, pid, since }) => {
-      return { name, generation: BigInt(generation), pid: new Int64(BigInt(pid)), since };
-    });
   }
 
   #announce(event: string, { name, generation, pid }: Registration<Peer>): void {

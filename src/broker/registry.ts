@@ -76,9 +76,17 @@ export class Registry<Peer> {
     return this.#services.get(name);
   }
 
-  /** All registrations, ordered by the bytes of their names. */
-  list(): Registration<Peer>[] {
-    return [...this.#services.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+  /**
+   * Describes all registrations, ordered by the bytes of their names.
+   *
+   * @throws {Refusal} if there are more than fit into a message
+   */
+  list(): XpcRecord[] {
+    if (this.size > LIMITS.listed) throw new Refusal("limit");
+    const ordered = [...this.#services.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+    return ordered.map(({ name, generation, pid, since }) => {
+      return { name, generation: BigInt(generation), pid: new Int64(BigInt(pid)), since };
+    });
   }
 
   /** Registers a name, also if another peer holds it. Takes the endpoint over. */

@@ -1,6 +1,6 @@
 /**
- * Where the sockets of services are on Linux. `ffi/native/linux/service.c` owns the rule: the library finds the
- * folder there, without permissions. This copy is for programs that may read the file system: the doctor, which says
+ * Where the sockets of services are on Linux. The library's C code in `ffi/native/linux/` owns the rule: it
+ * finds the folder without any permission of Deno's. This copy is for programs that may read the file system: the doctor, which says
  * what is wrong with the folder, and the installer, which tells systemd where to listen. A test holds both together.
  *
  * @module

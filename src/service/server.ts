@@ -46,6 +46,8 @@ export class Server implements AsyncDisposable {
   readonly #listener: BrokerListener;
   readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
   #generation = 0;
+  /** The last event that a registration was replaced whose own reply has not come yet. */
+  #replacedEarly: { generation: number; pid: number } | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal Takes over the host and one use of the broker client. */
@@ -165,6 +167,7 @@ export class Server implements AsyncDisposable {
       );
       // Where two brokers died in a row, two of these may be under way: the newest counts.
       if (reply.registered) this.#generation = Math.max(this.#generation, reply.generation);
+      if (this.#replacedEarly?.generation === this.#generation) this.#replaced(this.#replacedEarly.pid);
       return reply;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
@@ -185,9 +188,15 @@ export class Server implements AsyncDisposable {
 
   #event(event: BrokerEvent): void {
     if (event.event !== "replaced" || event.name !== this.name) return;
-    if (event.generation !== this.#generation) return;
-    this.#generation = 0; // it is another's now: nothing to unregister
-    void this.#evict(event.pid);
+    // No order is promised between an event and a reply: this one may come before the reply to `register`.
+    if (event.generation > this.#generation) this.#replacedEarly = event;
+    else if (event.generation === this.#generation) this.#replaced(event.pid);
+  }
+
+  /** Another app has the registration now: there is nothing to unregister. */
+  #replaced(pid: number): void {
+    this.#generation = 0;
+    void this.#evict(pid);
   }
 
   /** Another serves the name. */

@@ -8,7 +8,7 @@ import { build, BuildError } from "./main.ts";
 import { TARGETS } from "../targets.ts";
 
 /** Options of {@linkcode stage}. */
-export interface StageOptions {
+interface StageOptions {
   /** The project's folder. By default the one that this file is in. */
   root?: string;
   /** The folder for the libraries. By default `ffi/lib` in the root. */
@@ -22,7 +22,7 @@ export interface StageOptions {
  * @returns the paths of the copies
  * @throws {BuildError} if a library cannot be built, or is not the one in the table
  */
-export async function stage(options: StageOptions = {}): Promise<string[]> {
+async function stage(options: StageOptions = {}): Promise<string[]> {
   const root = options.root ??
     decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
   const folder = options.folder ?? `${root}/ffi/lib`;

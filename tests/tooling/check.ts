@@ -17,6 +17,7 @@ const steps: Record<string, string[]> = {
   types: ["check", "--quiet", "."],
   lint: ["lint"],
   layers: ["run", "-A", "tests/tooling/layers.ts"],
+  unused: ["run", "-A", "tests/tooling/unused.ts"],
   format: ["run", "-A", "tests/tooling/format.ts"],
   documentation: ["doc", "--lint", ...entries],
   "publish (dry run)": ["publish", "--dry-run", "--allow-dirty"],

@@ -41,7 +41,7 @@ async function formatters(): Promise<Map<string, Formatter>> {
  * @param patterns which files, as git takes them
  * @returns the files that were not formatted
  */
-export async function format(write: boolean, patterns = ["*.ts", "*.json", "*.md"]): Promise<string[]> {
+async function format(write: boolean, patterns = ["*.ts", "*.json", "*.md"]): Promise<string[]> {
   const byExtension = await formatters();
   const unformatted: string[] = [];
   for (const path of await listFiles(ROOT, patterns)) {

@@ -13,6 +13,7 @@ import { type Import, type Module, readModules } from "./modules.ts";
 const LAYERS = [
   "mod.ts",
   "src/doctor",
+  "src/testing",
   "src/service",
   "src/exchange",
   "src/link",

@@ -136,7 +136,7 @@ async function conduct(run: Run, started: string): Promise<Result> {
   }
   if (read.frames === 0) failures.push("Cannot verify anything: the reader took no frame");
   const rate = (frames: number, until: number): number => {
-    return round(frames * options.byteLength / (until - begin), 2); // bytes a nanosecond
+    return round(frames * options.byteLength / (until - begin), 6); // bytes a nanosecond; little with small regions
   };
   return {
     regions: options.regions,

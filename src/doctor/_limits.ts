@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import type { Library } from "../../ffi/load.ts";
 import { Doorbell } from "../sync/doorbell.ts";
+import { EventQueue } from "../xpc/event_queue.ts";
 import { fail, type Finding, messageOf, ok, sizeOf, warn } from "./_finding.ts";
 
 /** Below these the main job, eight regions of 100 MiB and some clients, is in danger. */
@@ -11,7 +12,7 @@ const LITTLE_MEMORY = 2 ** 30;
 export async function examineLimits(library: Library): Promise<Finding[]> {
   const findings = [memory(), ...await ulimits(), pages(library)];
   if (Deno.build.os === "linux") findings.push(sharedMemory(), await runtimeFolder());
-  findings.push(await doorbell(library));
+  findings.push(await doorbell());
   return findings;
 }
 
@@ -99,19 +100,19 @@ async function reasonAgainst(path: string): Promise<string | undefined> {
   }
 }
 
-/** A socket in the folder for temporary files wakes the event loop: makes one as a client does. */
-async function doorbell(library: Library): Promise<Finding> {
+/** A socket wakes the event loop: makes one as a client does. */
+async function doorbell(): Promise<Finding> {
   const check = "doorbell";
-  const advice =
-    "Waits work all the same, on a native thread, but wake later. Set TMPDIR to a folder that can be " +
-    "written and has a short path, and allow read, write and net";
   try {
-    const made = await Doorbell.create(library, () => {});
-    if (made === undefined) return warn(check, "permissions are missing", advice);
-    await made.bell.close();
-    library.shim.shim_descriptor_close(made.fd);
+    const queue = await EventQueue.acquire();
+    try {
+      const made = await Doorbell.open(queue, () => {});
+      await made.close();
+    } finally {
+      await queue.release();
+    }
     return ok(check, "a socket wakes the event loop");
   } catch (error) {
-    return warn(check, messageOf(error), advice);
+    return warn(check, messageOf(error), "Waits work all the same, on a native thread, but wake later");
   }
 }

@@ -5,7 +5,8 @@ import { checkServiceName } from "../xpc/service_name.ts";
 import { aborted, BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
 import { ClientLink } from "../link/client_link.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
-import type { ReadableRegion, WritableRegion } from "../exchange/region.ts";
+import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
+import { checkConnectOptions, checkOpenOptions } from "./options.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
@@ -140,12 +141,14 @@ export class Client implements AsyncDisposable {
    */
   open(name: string, options?: OpenOptions & { write?: false | undefined }): Promise<ReadableRegion>;
   async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
+    checkOpenOptions(name, options);
     const { write = false, prefault = false, signal } = options;
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     for (;;) {
       const link = await aborted(this.#link, until);
       try {
-        return await link.region(name, { write, prefault, signal: until });
+        const linked = await link.region(name, { write, prefault, signal: until });
+        return write ? new WritableRegion(linked) : new ReadableRegion(linked);
       } catch (error) {
         // The server died meanwhile: the next one has the region too, or says that it does not.
         if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
@@ -257,6 +260,7 @@ export class Client implements AsyncDisposable {
  */
 export async function connect(name: string, options: ConnectOptions = {}): Promise<Client> {
   checkServiceName(name);
+  checkConnectOptions(name, options);
   options.signal?.throwIfAborted();
   const schema = await hashSchema(options.schema);
   return await new Client(name, BrokerClient.acquire(options.broker), schema, options).start();

@@ -3,16 +3,18 @@ import { checkServiceName } from "../xpc/service_name.ts";
 import { aborted, BrokerClient, type BrokerListener, type BrokerSelection } from "../broker/broker_client.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
-import { checkRegionName, type RegionOptions } from "../link/served_region.ts";
+import type { LinkedRegion } from "../link/linked_region.ts";
+import type { RegionOptions } from "../link/served_region.ts";
+import { WritableRegion } from "../exchange/region.ts";
 import { NameTakenError } from "./errors.ts";
-import type { WritableRegion } from "../exchange/region.ts";
+import { checkServeOptions } from "./options.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
   /** The regions, by name. More can be added later. */
   regions: Readonly<Record<string, RegionOptions>>;
   /**
-   * What to do if another app serves the name: fail, or take its place (it is told, and ends).
+   * What to do if another app serves the name: fail, or take its place (the other server ends).
    *
    * @default {"reject"}
    */
@@ -23,9 +25,9 @@ export interface ServeOptions {
    * @default {undefined}
    */
   schema?: string | undefined;
-  /** Gives up waiting for the broker. */
+  /** Ends the wait for the broker with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Which broker to tell. */
+  /** The broker to register with. */
   broker?: BrokerSelection | undefined;
   /** A code-signing requirement for clients. macOS only. */
   requirement?: string | undefined;
@@ -33,7 +35,7 @@ export interface ServeOptions {
 
 /** A server of regions under a name. It registers again by itself when the broker dies. */
 export class Server implements AsyncDisposable {
-  /** Tells a server from a client, where `join` made it. */
+  /** Discriminates the result of `join()`. */
   readonly role = "server";
   /** The name of the service. */
   readonly name: string;
@@ -41,6 +43,7 @@ export class Server implements AsyncDisposable {
   readonly #broker: BrokerClient;
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #listener: BrokerListener;
+  readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
   #generation = 0;
   #closing: Promise<void> | undefined;
 
@@ -78,13 +81,7 @@ export class Server implements AsyncDisposable {
    * @throws {Deno.errors.NotFound} if there is none of that name
    */
   region(name: string): WritableRegion {
-    const served = this.#host.regions.get(name);
-    if (served !== undefined) return served.region;
-    throw new Deno.errors.NotFound(
-      `Cannot find the region "${name}": this server has ${
-        this.regions.map((known) => `"${known}"`).join(", ")
-      }`,
-    );
+    return this.#wrap(this.#host.region(name));
   }
 
   /**
@@ -93,12 +90,12 @@ export class Server implements AsyncDisposable {
    * @param name its name, 1 to 128 characters
    * @param options its length, and what clients may do
    * @returns the region
-   * @throws {TypeError} if there is one of that name: use {@linkcode replace}
+   * @throws {TypeError} if there is one of that name (use {@linkcode replace}), an option is not valid, or the server
+   *   is closed
    * @throws {RangeError} if the length is not valid, or there are 256 regions
    */
   async add(name: string, options: RegionOptions): Promise<WritableRegion> {
-    if (this.#host.regions.has(name)) throw new TypeError(`Cannot add the region "${name}": there is one`);
-    return await this.#host.put(name, options);
+    return this.#wrap(await this.#host.add(name, options));
   }
 
   /**
@@ -109,11 +106,17 @@ export class Server implements AsyncDisposable {
    * @param options its length; what clients may do stays
    * @returns the region
    * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if an option is not valid, or the server is closed
    * @throws {RangeError} if the length is not valid
    */
   async replace(name: string, options: RegionOptions): Promise<WritableRegion> {
-    this.region(name);
-    return await this.#host.put(name, options);
+    return this.#wrap(await this.#host.replace(name, options));
+  }
+
+  #wrap(linked: LinkedRegion): WritableRegion {
+    let region = this.#wrapped.get(linked);
+    if (region === undefined) this.#wrapped.set(linked, region = new WritableRegion(linked));
+    return region;
   }
 
   /** Ends the registration and all connections, closes every region. Idempotent. */
@@ -207,7 +210,7 @@ const UNREGISTER_TIMEOUT = 2000;
 /** @internal Makes a server with its regions that has not registered. */
 export async function prepare(name: string, options: Omit<ServeOptions, "policy">): Promise<Server> {
   checkServiceName(name);
-  for (const region of Object.keys(options.regions)) checkRegionName(region);
+  checkServeOptions(name, options);
   options.signal?.throwIfAborted();
   const host = await Host.create({
     schema: await hashSchema(options.schema),
@@ -215,7 +218,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
   });
   try {
     for (const [region, regionOptions] of Object.entries(options.regions)) {
-      await host.put(region, regionOptions);
+      await host.add(region, regionOptions);
     }
   } catch (error) {
     await host.close();

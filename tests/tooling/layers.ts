@@ -12,6 +12,7 @@ import { type Import, type Module, readModules } from "./modules.ts";
 /** The library, from the top to the bottom. */
 const LAYERS = [
   "mod.ts",
+  "src/testing",
   "src/doctor",
   "src/testing",
   "src/service",

@@ -1,4 +1,5 @@
 import Broker
+import CAgent
 import CShim
 
 /// The broker with its connections: events of XPC in, effects of the broker out.

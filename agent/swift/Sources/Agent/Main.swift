@@ -1,4 +1,5 @@
 import Broker
+import CAgent
 import CShim
 
 #if canImport(Darwin)

@@ -1,5 +1,5 @@
 import Broker
-import CShim
+import CAgent
 
 /// An XPC object that is released when nobody refers to it any more.
 final class XPCObject: Handle {

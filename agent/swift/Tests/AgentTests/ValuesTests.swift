@@ -1,5 +1,5 @@
 import Broker
-import CShim
+import CAgent
 import Testing
 
 @testable import Agent

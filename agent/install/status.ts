@@ -92,7 +92,7 @@ async function regionsOf(endpoint: unknown): Promise<RegionDescription[] | null>
 }
 
 /** The status as a table. */
-export function statusTable(status: BrokerStatus): string {
+function statusTable(status: BrokerStatus): string {
   const { service, broker, release, pid, uptime, peers, waiting, services } = status;
   const lines = [
     `${service}: the ${broker} broker ${release}, process ${pid}, up ${duration(uptime)}`,

@@ -69,8 +69,10 @@ export interface Module {
   readonly reExports: readonly ReExport[];
   /** The entries of its tables for `Deno.dlopen`. */
   readonly tableEntries: readonly TableEntry[];
-  /** How often each name occurs in the code, as an identifier or as a string. */
+  /** How often each name occurs in the code as an identifier. */
   readonly mentions: ReadonlyMap<string, number>;
+  /** The strings in the code. */
+  readonly strings: ReadonlySet<string>;
   /** The lines of statements that are no re-export. */
   readonly ownLines: readonly number[];
 }
@@ -111,6 +113,7 @@ class Reader {
   readonly #reExports: ReExport[] = [];
   readonly #tableEntries: TableEntry[] = [];
   readonly #mentions = new Map<string, number>();
+  readonly #strings = new Set<string>();
   readonly #ownLines: number[] = [];
 
   constructor(source: ts.SourceFile, path: string) {
@@ -129,6 +132,7 @@ class Reader {
       reExports: this.#reExports,
       tableEntries: this.#tableEntries,
       mentions: this.#mentions,
+      strings: this.#strings,
       ownLines: this.#ownLines,
     };
   }
@@ -219,8 +223,10 @@ class Reader {
       ts.isSatisfiesExpression(node) && /\bForeignLibraryInterface$/.test(node.type.getText(this.#source))
     ) {
       this.#readTable(node.expression);
-    } else if (ts.isIdentifier(node) || ts.isStringLiteralLike(node)) {
+    } else if (ts.isIdentifier(node)) {
       this.#mentions.set(node.text, (this.#mentions.get(node.text) ?? 0) + 1);
+    } else if (ts.isStringLiteralLike(node)) {
+      this.#strings.add(node.text);
     }
     node.forEachChild((child) => this.#readNode(child));
   }

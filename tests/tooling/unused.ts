@@ -17,6 +17,9 @@ import { type Export, type Module, readModules } from "./modules.ts";
 export function findUnused(modules: readonly Module[], entries: readonly string[]): string[] {
   const uses = new Uses(modules);
   for (const path of entries) uses.add(path, "all");
+  for (const { path, exports } of modules) {
+    for (const { name } of exports) if (isLookedUp(path, name, modules)) uses.add(path, name);
+  }
   return modules.flatMap((module) => [
     ...module.exports.filter((each) => !uses.has(module.path, each.name) && !isPartOfModule(module, each))
       .map(({ line, name }) =>
@@ -26,6 +29,11 @@ export function findUnused(modules: readonly Module[], entries: readonly string[
       .filter(({ name }) => !isCalled(module, name, modules))
       .map(({ line, name }) => `${module.path}:${line}: Cannot find who calls ${name}: delete it`),
   ]);
+}
+
+/** Whether another module has the name as a string: it may import a module under a computed URL and take that from it. */
+function isLookedUp(path: string, name: string, modules: readonly Module[]): boolean {
+  return modules.some((other) => other.path !== path && other.strings.has(name));
 }
 
 /** A type may be exported only because another export of its module mentions it, as an options type does. */

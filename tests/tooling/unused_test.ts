@@ -46,6 +46,11 @@ Deno.test("findUnused() finds what nobody imports, and what is re-exported to no
   );
 });
 
+Deno.test("findUnused() takes a name that another module has as a string for one that is looked up", () => {
+  const lookUp = 'const module = await import(new URL(`${root}/src/a.ts`).href); console.log(module["a"]);';
+  assertEquals(find({ "src/a.ts": "export const a = 1;", "src/b.ts": lookUp }), []);
+});
+
 Deno.test("findUnused() lets a module export the types that its exports mention", () => {
   const text =
     "export interface Options {}\nexport type Lost = number;\nexport function run(options: Options) {}";

@@ -6,6 +6,7 @@
  */
 import { build, BuildError } from "./main.ts";
 import { TARGETS } from "../targets.ts";
+import { ROOT } from "./root.ts";
 
 /** Options of {@linkcode stage}. */
 interface StageOptions {
@@ -23,8 +24,7 @@ interface StageOptions {
  * @throws {BuildError} if a library cannot be built, or is not the one in the table
  */
 async function stage(options: StageOptions = {}): Promise<string[]> {
-  const root = options.root ??
-    decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+  const root = options.root ?? ROOT;
   const folder = options.folder ?? `${root}/ffi/lib`;
   const { libraries } = await build({ root, target: "all", checksums: "check" });
   const copies: string[] = [];

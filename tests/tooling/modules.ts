@@ -83,11 +83,10 @@ export interface Module {
  * @param root the project's folder, a git repository
  * @returns the modules, sorted by path
  */
-export async function readModules(root: string | URL): Promise<Module[]> {
-  const folder = typeof root === "string" ? root : decodeURIComponent(root.pathname);
+export async function readModules(root: string): Promise<Module[]> {
   const paths = await listFiles(root, ["*.ts"]);
   const modules = paths.sort().map(async (path) =>
-    parseModule(path, await Deno.readTextFile(join(folder, path)))
+    parseModule(path, await Deno.readTextFile(join(root, path)))
   );
   return await Promise.all(modules);
 }

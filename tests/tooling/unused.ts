@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { fromFileUrl } from "@std/path/posix";
+import { ROOT } from "../../ffi/build/root.ts";
 import { type Export, type Module, readModules } from "./modules.ts";
 
 /**
@@ -82,7 +82,7 @@ class Uses {
 }
 
 if (import.meta.main) {
-  const root = Deno.args[0] ?? fromFileUrl(new URL("../..", import.meta.url));
+  const root = Deno.args[0] ?? ROOT;
   const { exports } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`)) as {
     exports: Record<string, string>;
   };

@@ -25,6 +25,7 @@ import { libc } from "../libc.ts";
 import { libdispatch } from "../libdispatch.ts";
 import { libxpc } from "../libxpc.ts";
 import { shim } from "../shim.ts";
+import { ROOT } from "./root.ts";
 
 /** Options of {@linkcode checkAbi}. */
 export interface CheckAbiOptions {
@@ -45,8 +46,7 @@ export interface CheckAbiOptions {
 export async function checkAbi(
   options: CheckAbiOptions = {},
 ): Promise<{ problems: string[]; summary: string }> {
-  const root = options.root ??
-    decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+  const root = options.root ?? ROOT;
   const onFetch = options.onFetch ?? (() => {});
   const zig = await fetchZig({ cache: `${root}/.build/zig-cache`, onFetch });
   const [facts, built, layout] = await Promise.all([

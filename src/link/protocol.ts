@@ -93,7 +93,7 @@ function unsignedOf(value: XpcValue | undefined, key: string): bigint {
 }
 
 /** Whether two hashes are the same; a side without a schema fits only one without. */
-export function sameSchema(ours: Uint8Array | null, theirs: XpcValue | undefined): boolean {
+function sameSchema(ours: Uint8Array | null, theirs: XpcValue | undefined): boolean {
   if (ours === null) return theirs === null || theirs === undefined;
   return theirs instanceof Uint8Array && theirs.length === ours.length &&
     ours.every((byte, index) => byte === theirs[index]);

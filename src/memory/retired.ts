@@ -5,7 +5,7 @@ import type { Address } from "../../ffi/types.ts";
 export const MAX_RETIRED_RANGES = 1024;
 
 /** The most that these ranges add up to, in bytes of address space. */
-export const MAX_RETIRED_BYTES = 64 * 2 ** 30;
+const MAX_RETIRED_BYTES = 64 * 2 ** 30;
 
 interface Range {
   readonly library: Library;

@@ -1,7 +1,7 @@
 import { inWords } from "../xpc/in_words.ts";
 
 /** How long a wait spins before it parks, in microseconds, unless told otherwise. */
-export const DEFAULT_SPIN = 50;
+const DEFAULT_SPIN = 50;
 
 /** The longest time that a wait may spin on the event loop, where nothing else runs meanwhile, in microseconds. */
 export const MAX_SPIN_ON_LOOP = 1000;

@@ -44,7 +44,7 @@ export function roleOf(name: string): Role {
 }
 
 /** Numbers that look random and are the same for the same seed: the generator "mulberry32". */
-export function numbers(seed: number): (below: number) => number {
+function numbers(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
     state = (state + 0x6d2b79f5) >>> 0;

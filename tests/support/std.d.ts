@@ -34,6 +34,12 @@ declare module "@std/assert" {
   ): Promise<E>;
   export function fail(message?: string): never;
 }
+declare module "@std/async/delay" {
+  export function delay(
+    milliseconds: number,
+    options?: { signal?: AbortSignal; persistent?: boolean },
+  ): Promise<void>;
+}
 declare module "@std/fmt/bytes" {
   export function format(bytes: number, options?: { binary?: boolean }): string;
 }

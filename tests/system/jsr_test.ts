@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { ROOT } from "../../ffi/build/root.ts";
 import { RELEASE } from "../../src/broker/release.ts";
 import { hostTarget, TARGETS } from "../../ffi/targets.ts";
 import type { Diagnosis } from "../../src/doctor/main.ts";
@@ -6,7 +7,6 @@ import { readConfiguration, StagedProject } from "../support/jsr/package.ts";
 import { findPlug } from "../support/jsr/plug.ts";
 import { type Package, Registry } from "../support/jsr/registry.ts";
 
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname);
 const host = hostTarget();
 if (host === undefined) throw new Error("there is no library for this system");
 const LIBRARY = `ffi/lib/${host.name}/${host.library}`;

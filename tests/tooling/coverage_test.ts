@@ -1,11 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path/posix";
-
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+import { ROOT } from "../../ffi/build/root.ts";
 
 async function test(...args: string[]): Promise<{ code: number; lines: string[] }> {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "tests/tooling/test.ts", ...args],
+    args: ["run", "-A", "tests/tooling/run_tests.ts", ...args],
     cwd: ROOT,
     env: { NO_COLOR: "1" },
     stderr: "null",

@@ -13,12 +13,11 @@ import {
 } from "../../ffi/build/compare.ts";
 import { readSystemExports } from "../../ffi/build/exports.ts";
 import { readFacts } from "../../ffi/build/facts.ts";
+import { ROOT } from "../../ffi/build/root.ts";
 import { fetchZig, type Zig } from "../../ffi/build/zig.ts";
 import { checkAbi } from "../../ffi/build/check_abi.ts";
 import { libxpc } from "../../ffi/libxpc.ts";
 import { shim } from "../../ffi/shim.ts";
-
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
 
 let zig: Promise<Zig> | undefined;
 function compiler(): Promise<Zig> {

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { readFacts } from "../../ffi/build/facts.ts";
 import { verifyArchive, verifyLibrary } from "../../ffi/build/verify.ts";
+import { ROOT } from "../../ffi/build/root.ts";
 import { fetchZig } from "../../ffi/build/zig.ts";
 import { build, BuildError, type BuildOptions, type BuildResult } from "../../ffi/build/main.ts";
 import { hostTarget, type TargetName, TARGETS } from "../../ffi/targets.ts";
 
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
 const CACHE = `${ROOT}/.build/zig-cache`;
 
 /** A project of a few lines, of the same form as ours. */

@@ -13,7 +13,7 @@
  * @returns their paths, relative to the root
  * @throws {Error} if git cannot list them
  */
-export async function listFiles(root: string | URL, patterns: readonly string[]): Promise<string[]> {
+export async function listFiles(root: string, patterns: readonly string[]): Promise<string[]> {
   const list = async (...flags: string[]): Promise<string[]> => {
     const { code, stdout, stderr } = await new Deno.Command("git", {
       args: ["ls-files", "-z", ...flags, "--", ...patterns],

@@ -8,9 +8,8 @@ import { createFromBuffer, type Formatter } from "npm:@dprint/formatter@0.6.0";
 import { getPath as jsonPlugin } from "npm:@dprint/json@0.24.0";
 import { getPath as markdownPlugin } from "npm:@dprint/markdown@0.28.1";
 import { getPath as typescriptPlugin } from "npm:@dprint/typescript@0.96.1";
+import { ROOT } from "../../ffi/build/root.ts";
 import { listFiles } from "./files.ts";
-
-const ROOT = new URL("../../", import.meta.url);
 
 interface Settings {
   readonly lineWidth: number;
@@ -20,7 +19,7 @@ interface Settings {
 }
 
 async function formatters(): Promise<Map<string, Formatter>> {
-  const settings: Settings = JSON.parse(await Deno.readTextFile(new URL("dprint.json", ROOT)));
+  const settings: Settings = JSON.parse(await Deno.readTextFile(`${ROOT}/dprint.json`));
   const make = async (path: string, own: Record<string, unknown>): Promise<Formatter> => {
     const formatter = createFromBuffer(await Deno.readFile(path));
     formatter.setConfig({ lineWidth: settings.lineWidth }, own);
@@ -41,11 +40,11 @@ async function formatters(): Promise<Map<string, Formatter>> {
  * @param patterns which files, as git takes them
  * @returns the files that were not formatted
  */
-export async function format(write: boolean, patterns = ["*.ts", "*.json", "*.md"]): Promise<string[]> {
+async function format(write: boolean, patterns = ["*.ts", "*.json", "*.md"]): Promise<string[]> {
   const byExtension = await formatters();
   const unformatted: string[] = [];
   for (const path of await listFiles(ROOT, patterns)) {
-    const file = new URL(path, ROOT);
+    const file = `${ROOT}/${path}`;
     const fileText = await Deno.readTextFile(file);
     const formatter = byExtension.get(path.slice(path.lastIndexOf(".") + 1));
     if (formatter === undefined) continue;

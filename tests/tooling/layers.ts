@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { dirname, fromFileUrl } from "@std/path/posix";
+import { dirname } from "@std/path/posix";
+import { ROOT } from "../../ffi/build/root.ts";
 import { checkIncludes } from "./c_includes.ts";
 import { findCircles } from "./circles.ts";
 import { type Import, type Module, readModules } from "./modules.ts";
@@ -14,6 +15,7 @@ const LAYERS = [
   "mod.ts",
   "src/testing",
   "src/doctor",
+  "src/testing",
   "src/service",
   "src/exchange",
   "src/link",
@@ -100,7 +102,7 @@ function checkFront({ path, ownLines }: Module): string[] {
 }
 
 if (import.meta.main) {
-  const root = Deno.args[0] ?? fromFileUrl(new URL("../..", import.meta.url));
+  const root = Deno.args[0] ?? ROOT;
   const findings = [...checkLayers(await readModules(root)), ...await checkIncludes(root)];
   for (const finding of findings) console.error(finding);
   if (findings.length > 0) Deno.exit(1);

@@ -122,8 +122,8 @@ Deno.test("checkLayers() refuses dependencies of the library, and a mod.ts that 
 });
 
 Deno.test("checkLayers() asks for the layer of a folder that it does not know", () => {
-  assertEquals(check({ "src/testing/mod.ts": "" }), [
-    "src/testing/mod.ts:1: Cannot tell the layer of this file: name its folder in tests/tooling/layers.ts",
+  assertEquals(check({ "src/streams/mod.ts": "" }), [
+    "src/streams/mod.ts:1: Cannot tell the layer of this file: name its folder in tests/tooling/layers.ts",
   ]);
 });
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { ROOT } from "../../ffi/build/root.ts";
 import { checkLayout } from "../../ffi/build/layout.ts";
 import { BuildError, fetchZig, type Zig } from "../../ffi/build/zig.ts";
 
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
 const HEADER = "ffi/native/include/shmem_layout.h";
 const SHIM = "ffi/native/include/shim.h";
 const COPY = "src/link/layout.ts";

@@ -47,6 +47,14 @@ export interface ReExport {
   readonly path: string;
 }
 
+/** A function or a variable of a table for `Deno.dlopen`. */
+export interface TableEntry {
+  /** The line, from 1. */
+  readonly line: number;
+  /** The name that callers use. */
+  readonly name: string;
+}
+
 /** A module of the project. */
 export interface Module {
   /** Its path, relative to the root. */
@@ -59,6 +67,12 @@ export interface Module {
   readonly exports: readonly Export[];
   /** What it takes from others and exports. */
   readonly reExports: readonly ReExport[];
+  /** The entries of its tables for `Deno.dlopen`. */
+  readonly tableEntries: readonly TableEntry[];
+  /** How often each name occurs in the code as an identifier. */
+  readonly mentions: ReadonlyMap<string, number>;
+  /** The strings in the code. */
+  readonly strings: ReadonlySet<string>;
   /** The lines of statements that are no re-export. */
   readonly ownLines: readonly number[];
 }
@@ -69,11 +83,10 @@ export interface Module {
  * @param root the project's folder, a git repository
  * @returns the modules, sorted by path
  */
-export async function readModules(root: string | URL): Promise<Module[]> {
-  const folder = typeof root === "string" ? root : decodeURIComponent(root.pathname);
+export async function readModules(root: string): Promise<Module[]> {
   const paths = await listFiles(root, ["*.ts"]);
   const modules = paths.sort().map(async (path) =>
-    parseModule(path, await Deno.readTextFile(join(folder, path)))
+    parseModule(path, await Deno.readTextFile(join(root, path)))
   );
   return await Promise.all(modules);
 }
@@ -97,6 +110,9 @@ class Reader {
   readonly #externals: ExternalImport[] = [];
   readonly #exports: Export[] = [];
   readonly #reExports: ReExport[] = [];
+  readonly #tableEntries: TableEntry[] = [];
+  readonly #mentions = new Map<string, number>();
+  readonly #strings = new Set<string>();
   readonly #ownLines: number[] = [];
 
   constructor(source: ts.SourceFile, path: string) {
@@ -106,13 +122,16 @@ class Reader {
 
   read(): Module {
     for (const statement of this.#source.statements) this.#readStatement(statement);
-    this.#source.forEachChild((node) => this.#readExpressions(node));
+    this.#source.forEachChild((node) => this.#readNode(node));
     return {
       path: this.#path,
       imports: this.#imports.sort((a, b) => a.line - b.line),
       externals: this.#externals,
       exports: this.#exports,
       reExports: this.#reExports,
+      tableEntries: this.#tableEntries,
+      mentions: this.#mentions,
+      strings: this.#strings,
       ownLines: this.#ownLines,
     };
   }
@@ -189,8 +208,8 @@ class Reader {
     }
   }
 
-  /** Imports that stand inside of other code. */
-  #readExpressions(node: ts.Node): void {
+  /** What may stand anywhere in the code. */
+  #readNode(node: ts.Node): void {
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
       this.#addImport(node, node.argument.literal, "all");
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
@@ -199,8 +218,25 @@ class Reader {
       ts.isNewExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === "URL"
     ) {
       this.#addScript(node, node.arguments?.[0]);
+    } else if (
+      ts.isSatisfiesExpression(node) && /\bForeignLibraryInterface$/.test(node.type.getText(this.#source))
+    ) {
+      this.#readTable(node.expression);
+    } else if (ts.isIdentifier(node)) {
+      this.#mentions.set(node.text, (this.#mentions.get(node.text) ?? 0) + 1);
+    } else if (ts.isStringLiteralLike(node)) {
+      this.#strings.add(node.text);
     }
-    node.forEachChild((child) => this.#readExpressions(child));
+    node.forEachChild((child) => this.#readNode(child));
+  }
+
+  #readTable(expression: ts.Expression): void {
+    const table = ts.isAsExpression(expression) ? expression.expression : expression;
+    if (!ts.isObjectLiteralExpression(table)) return;
+    for (const { name } of table.properties) {
+      if (name === undefined || !(ts.isIdentifier(name) || ts.isStringLiteral(name))) continue;
+      this.#tableEntries.push({ line: this.#lineOf(name), name: name.text });
+    }
   }
 }
 

@@ -46,7 +46,7 @@ export interface Implementation {
 const script = decodeURIComponent(new URL("party.ts", import.meta.url).pathname);
 
 /** The library itself. */
-export const DENO: Implementation = {
+const DENO: Implementation = {
   name: "Deno",
   command: () => Promise.resolve([Deno.execPath(), "run", "--quiet", "-A", script]),
   seesParked: false,
@@ -66,7 +66,7 @@ export const IMPLEMENTATIONS: readonly Implementation[] = [DENO, C];
 const PATIENCE = 60_000;
 
 /** A refusal of a command. */
-export class PartyError extends Error {
+class PartyError extends Error {
   /** Why. */
   readonly code: string;
 

@@ -4,10 +4,8 @@
  *
  * @module
  */
-import { fromFileUrl } from "@std/path/posix";
+import { ROOT } from "../../ffi/build/root.ts";
 import { measureLines } from "./coverage.ts";
-
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
 async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<number> {
   const process = new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT, env }).spawn();

@@ -1,0 +1,3 @@
+#if defined(__linux__)
+#include "../../../ffi/native/linux/peers.c"
+#endif

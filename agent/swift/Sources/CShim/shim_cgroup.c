@@ -1,0 +1,1 @@
+#include "../../../ffi/native/shim/cgroup.c"

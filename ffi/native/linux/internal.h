@@ -165,7 +165,7 @@ int xpc_memfd(const char *name);
 #define XPC_MESSAGE_LIMIT (UINT64_C(64) << 20)
 #define XPC_DEPTH_LIMIT 64
 #define XPC_FD_LIMIT 4096
-#define XPC_VALUE_LIMIT (UINT32_C(1) << 20)
+#define XPC_VALUE_LIMIT (UINT32_C(1) << 16)
 
 /* A message as it was when it was sent. */
 struct xpc_capture {

@@ -99,7 +99,7 @@ XPC_EXPORT void xpc_connection_cancel(xpc_connection_t connection);
 /*
  * Sends a dictionary, captured as it is now. Never blocks. Aborts when `message` is not a dictionary, holds
  * something that cannot travel (a connection, an error), or is a reply to a message of another connection.
- * A message above the limits (64 MiB, 64 levels, 4096 descriptors, 1,048,576 values), like a queue of more
+ * A message above the limits (64 MiB, 64 levels, 4096 descriptors, 65,536 values), like a queue of more
  * than 64 MiB or 16,384 unsent messages, makes the connection invalid.
  */
 XPC_EXPORT void xpc_connection_send_message(xpc_connection_t connection, xpc_object_t message);

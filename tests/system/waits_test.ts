@@ -26,26 +26,30 @@ Deno.test("changes() in a loop that commits leaves timers their turns", async ()
   assert(fired, "the timer fired while the loop ran");
 });
 
-Deno.test("changes() with a producer that is quicker leaves timers their turns", { ignore: !ownBroker }, async () => {
-  const name = uniqueName("service");
-  const broker = brokerName();
-  await using producer = new App();
-  await producer.call("serve", { name, broker, regions });
-  await using client = await connect(name, { broker: { service: broker } });
-  const frame = await client.open("frame");
-  const committing = producer.call("commitFor", { milliseconds: 1500 });
-  let fired = false;
-  const timer = setTimeout(() => fired = true, 20);
-  const begin = performance.now();
-  for await (const _ of frame.changes()) {
-    const busyUntil = performance.now() + 0.05; // slower than the producer, so that there always is a change
-    while (performance.now() < busyUntil);
-    if (fired || performance.now() - begin > HANG) break;
-  }
-  clearTimeout(timer);
-  assert(fired, "the timer fired while the loop ran");
-  await committing;
-});
+Deno.test(
+  "changes() with a producer that is quicker leaves timers their turns",
+  { ignore: !ownBroker },
+  async () => {
+    const name = uniqueName("service");
+    const broker = brokerName();
+    await using producer = new App();
+    await producer.call("serve", { name, broker, regions });
+    await using client = await connect(name, { broker: { service: broker } });
+    const frame = await client.open("frame");
+    const committing = producer.call("commitFor", { milliseconds: 1500 });
+    let fired = false;
+    const timer = setTimeout(() => fired = true, 20);
+    const begin = performance.now();
+    for await (const _ of frame.changes()) {
+      const busyUntil = performance.now() + 0.05; // slower than the producer, so that there always is a change
+      while (performance.now() < busyUntil);
+      if (fired || performance.now() - begin > HANG) break;
+    }
+    clearTimeout(timer);
+    assert(fired, "the timer fired while the loop ran");
+    await committing;
+  },
+);
 
 Deno.test("lock() with a timeout of more than 2 ** 31 milliseconds waits", async () => {
   const name = uniqueName("service");

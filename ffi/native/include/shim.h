@@ -33,7 +33,7 @@ extern "C" {
 #define SHIM_VERSION 2u
 SHIM_EXPORT uint32_t shim_version(void);
 
-/* ---------------------------------------------------------------- queue.c: a queue of events ----- */
+/* ---------------------------------------------------------------- event_queue.c: a queue of events ----- */
 
 typedef struct shim_queue shim_queue;
 
@@ -162,8 +162,9 @@ typedef struct shim_owner shim_owner;
  */
 SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count,
                                           uint32_t owner, void *gone);
-/* Does it. For shim_link_on_death, with the shim_owner as its context. */
-SHIM_EXPORT void shim_owner_died(void *owner);
+/* The function that does it, for shim_link_on_death with the shim_owner as its context. */
+typedef void (*shim_death_call)(void *context);
+SHIM_EXPORT shim_death_call shim_owner_death_call(void);
 SHIM_EXPORT void shim_owner_free(shim_owner *owner);
 
 /* --------------------------------------------------- values.c: iteration and constants of XPC ---- */
@@ -320,7 +321,7 @@ SHIM_EXPORT void shim_revision_unpark(void *parked);
 SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, const void *gone, double after,
                                       uint32_t spin, double milliseconds);
 
-/* ------------------------------------------------------------- doorbell.c, queue.c: doorbells ------- */
+/* ------------------------------------------------------------- doorbell.c, event_queue.c: doorbells ------- */
 
 /* Makes a pair of connected stream sockets: ends[0] for the event loop of the queue's realm to read, ends[1] to be
  * rung. The caller closes both. 0 or a negative errno. */

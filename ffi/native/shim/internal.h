@@ -6,7 +6,7 @@
 
 #include "shim.h"
 
-/* queue.c: a place for an event, allocated before the event is certain, so that no event is ever lost. */
+/* event_queue.c: a place for an event, allocated before the event is certain, so that no event is ever lost. */
 typedef struct shim_node {
   struct shim_node *next;
   shim_event event;

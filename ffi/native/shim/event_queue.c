@@ -1,5 +1,5 @@
 /*
- * queue.c: a queue of events that native threads fill and one owner drains on its own thread.
+ * event_queue.c: a queue of events that native threads fill and one owner drains on its own thread.
  *
  * No native thread ever calls into JavaScript: a callback whose realm is gone (a terminated worker, an exit under
  * load) would crash the process. Whoever has an event appends it and sends one byte on a socket that the realm's

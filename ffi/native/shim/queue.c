@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +31,8 @@ struct read_end {
 };
 
 struct shim_queue {
+  /* Not under the lock: whoever drops the last reference destroys the lock, so nobody else may be in it any more. */
+  _Atomic uint32_t references;
   pthread_mutex_t lock;
   pthread_cond_t changed; /* for shim_queue_wait, and for the end of the waits of a dead realm */
   /* For the thread of the realm only: */
@@ -41,7 +44,6 @@ struct shim_queue {
   shim_node **end; /* where the next node is hung in */
   shim_wait *waits;
   shim_link *links; /* of this queue, so that they can be cancelled when the realm is gone */
-  uint32_t references;
   uint32_t last_id;
   bool announced; /* a byte was sent since the queue was last drained empty */
   bool finished;
@@ -189,7 +191,7 @@ shim_queue *shim_queue_create(int32_t *wake) {
   shim_queue *queue = calloc(1, sizeof *queue);
   if (queue == NULL) return NULL;
   queue->end = &queue->first;
-  queue->references = 1;
+  atomic_init(&queue->references, 1); /* the owner's */
   queue->bell = -1;
   if (pthread_mutex_init(&queue->lock, NULL) != 0) goto no_lock;
   if (pthread_cond_init(&queue->changed, NULL) != 0) goto no_condition;
@@ -283,17 +285,12 @@ void shim_queue_release(shim_queue *queue) {
 }
 
 shim_queue *shim_queue_retain(shim_queue *queue) {
-  pthread_mutex_lock(&queue->lock);
-  queue->references++;
-  pthread_mutex_unlock(&queue->lock);
+  atomic_fetch_add(&queue->references, 1);
   return queue;
 }
 
 void shim_queue_drop(shim_queue *queue) {
-  pthread_mutex_lock(&queue->lock);
-  bool last = --queue->references == 0;
-  pthread_mutex_unlock(&queue->lock);
-  if (!last) return;
+  if (atomic_fetch_sub(&queue->references, 1) != 1) return;
   pthread_cond_destroy(&queue->changed);
   pthread_mutex_destroy(&queue->lock);
   free(queue);

@@ -42,7 +42,10 @@ int32_t shim_bell_ring(int32_t bell) {
   const int flags = MSG_DONTWAIT; /* the pair was made with SO_NOSIGPIPE, and Deno ignores SIGPIPE */
 #endif
   /* send, not write: a descriptor from a peer that is no socket gives ENOTSOCK and cannot block us. */
-  if (send(bell, "", 1, flags) == 1) return 0;
+  ssize_t sent;
+  do sent = send(bell, "", 1, flags);
+  while (sent < 0 && errno == EINTR); /* a signal must not swallow an announcement */
+  if (sent == 1) return 0;
   return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
 }
 

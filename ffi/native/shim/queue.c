@@ -222,10 +222,9 @@ void shim_queue_push(shim_queue *queue, shim_node *node) {
   if (!closed) {
     *queue->end = node;
     queue->end = &node->next;
-    /* Under the lock, since the owner may release the queue, and with it the socket, right after. A byte that
-     * cannot be sent is not needed: the owner has closed its end. */
-    if (!queue->announced && queue->bell >= 0) (void)shim_bell_ring(queue->bell);
-    queue->announced = true;
+    /* Under the lock, since the owner may release the queue, and with it the socket, right after. When the byte
+     * cannot be sent (macOS may be out of buffers), the next event tries again. */
+    if (!queue->announced && queue->bell >= 0) queue->announced = shim_bell_ring(queue->bell) == 0;
     pthread_cond_broadcast(&queue->changed);
   }
   pthread_mutex_unlock(&queue->lock);

@@ -75,13 +75,13 @@ static void close_queue(shim_queue *queue) {
   }
 }
 
-/* Cancels the waits and returns when all of their threads have left the queue. */
+/* Cancels the waits and returns when all of their threads have left the queue. Once is enough: each sees its flag at
+ * its next wake or within SHIM_LOOK_AGAIN, and a dead realm starts no more. Each cancel wakes all who wait for the same
+ * word, other processes, too. */
 static void end_waits(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
-  while (queue->waits != NULL) {
-    shim_wait_cancel_all(queue->waits);
-    pthread_cond_wait(&queue->changed, &queue->lock);
-  }
+  shim_wait_cancel_all(queue->waits);
+  while (queue->waits != NULL) pthread_cond_wait(&queue->changed, &queue->lock);
   pthread_mutex_unlock(&queue->lock);
 }
 

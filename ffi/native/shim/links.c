@@ -88,6 +88,15 @@ static int32_t error_of(xpc_object_t error) {
 
 static shim_link *create(shim_queue *queue, xpc_connection_t connection);
 
+/* Ends a connection that gets no link. Activated first, since the last release of an inactive one is misuse. */
+static void refuse(xpc_connection_t connection) {
+  xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
+    (void)event;
+  });
+  xpc_connection_activate(connection);
+  xpc_connection_cancel(connection);
+}
+
 /* Puts one more undrained event of `link` on the queue, and suspends the link when there are too many. */
 static void push_counted(shim_link *link, shim_node *node) {
   node->of = link;
@@ -123,15 +132,14 @@ static void on_message(shim_link *link, xpc_object_t message) {
 
 static void on_peer(shim_link *link, xpc_connection_t connection) {
   shim_node *node = calloc(1, sizeof *node);
+  if (node == NULL) {
+    refuse(connection);
+    return;
+  }
   /* Borrowed from the runtime, which gives it up after its final event; the link has its own reference. */
-  shim_link *peer = node == NULL ? NULL : create(link->queue, (xpc_connection_t)xpc_retain(connection));
-  if (peer == NULL) {
+  shim_link *peer = create(link->queue, (xpc_connection_t)xpc_retain(connection));
+  if (peer == NULL) { /* and refused already */
     free(node);
-    xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-      (void)event;
-    });
-    xpc_connection_activate(connection);
-    xpc_connection_cancel(connection);
     return;
   }
   node->event = (shim_event){.kind = SHIM_EVENT_PEER, .source = link->id, .link = peer};
@@ -200,12 +208,7 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
     free(last);
     free(link);
     if (connection != NULL) {
-      /* The last release of an inactive connection is misuse. */
-      xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-        (void)event;
-      });
-      xpc_connection_activate(connection);
-      xpc_connection_cancel(connection);
+      refuse(connection);
       xpc_release(connection);
     }
     return NULL;

@@ -20,6 +20,10 @@
 
 #include <xpc/xpc.h>
 
+#if defined(__APPLE__)
+#include <dlfcn.h>
+#endif
+
 #include "internal.h"
 
 /* A socket that the realm reads. The runtime of JavaScript leaves it open when a worker dies. */
@@ -138,7 +142,23 @@ static void on_thread_end(void *queues) {
   }
 }
 
-static void make_key(void) { key_error = pthread_key_create(&queues_of_thread, on_thread_end); }
+/*
+ * Keeps this library in memory as long as the process lives. A worker that dies closes what it opened before its
+ * thread ends, and on_thread_end must still be there then. On Linux the library is linked with "nodelete", which
+ * Mach-O does not have; a handle that is never closed does the same. Where the code is part of a program instead,
+ * there is nothing to keep, so that a failure means nothing.
+ */
+static void stay_loaded(void) {
+#if defined(__APPLE__)
+  Dl_info self;
+  if (dladdr(&key_error, &self) != 0) (void)dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+#endif
+}
+
+static void make_key(void) {
+  stay_loaded();
+  key_error = pthread_key_create(&queues_of_thread, on_thread_end);
+}
 
 /* Adds the queue to the list of this thread. */
 static bool watch_thread(shim_queue *queue) {

@@ -300,6 +300,8 @@ int shim_link_request(shim_link *link, void *message, uint32_t request) {
     } else {
       node->event.kind = SHIM_EVENT_REPLY_ERROR;
       node->event.value = error_of(reply);
+      /* A client learns from its replies, not by an event, that the server fails its requirement. */
+      if (node->event.value == SHIM_ERROR_REQUIREMENT) shim_link_cancel(link);
     }
     finish_under_way(link, node);
   });

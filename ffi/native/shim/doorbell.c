@@ -1,4 +1,9 @@
-/* doorbell.c: socket pairs, of which an event loop reads one end and others ring the other end. */
+/*
+ * doorbell.c: socket pairs, of which an event loop reads one end and others ring the other end.
+ *
+ * Sockets, since JavaScript's event loop reads them without a permission of its own, and XPC carries them to other
+ * processes. Streams, since a full buffer is then no loss: bytes that nobody has read wake the reader all the same.
+ */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
@@ -10,7 +15,8 @@
 #include "internal.h"
 
 #if !defined(__linux__)
-/* What SOCK_CLOEXEC, SOCK_NONBLOCK and MSG_NOSIGNAL do elsewhere. */
+/* What SOCK_CLOEXEC, SOCK_NONBLOCK and MSG_NOSIGNAL do elsewhere. Not in one step with the making: a program that
+ * another thread starts in between inherits the end. */
 static int prepare_end(int32_t end) {
   int on = 1;
   if (fcntl(end, F_SETFD, FD_CLOEXEC) != 0 || fcntl(end, F_SETFL, O_NONBLOCK) != 0 ||
@@ -49,4 +55,5 @@ int32_t shim_bell_ring(int32_t bell) {
   return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
 }
 
+/* Not called again at EINTR: the descriptor is closed then, and the number may be somebody else's already. */
 int32_t shim_descriptor_close(int32_t fd) { return close(fd) == 0 ? 0 : -errno; }

@@ -62,7 +62,8 @@ static void discard(shim_node *node) {
   free(node);
 }
 
-/* Closes the queue for new events and discards those that wait. */
+/* Closes the queue for new events and discards those that wait: outside the lock, since a discard calls XPC, which may
+ * push to this queue. */
 static void close_queue(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
   queue->closed = true;
@@ -96,6 +97,7 @@ static void end_links(shim_queue *queue) {
     shim_link *link = shim_links_take_owned(queue->links);
     pthread_mutex_unlock(&queue->lock);
     if (link == NULL) return;
+    /* Without the lock, which the last drop of a link takes itself. */
     shim_link_reject(link);
   }
 }

@@ -43,7 +43,7 @@ shim_link *shim_links_take_owned(shim_link *links);
 
 /* words.c: waits between processes on a 32-bit word in shared memory. */
 
-/* Sleeps while *word is `expected`, for at most `nanoseconds` (0: for ever). 0 when woken (perhaps for
+/* Sleeps while *word is `expected`, for at most `nanoseconds` (0: no limit). 0 when woken (perhaps for
  * nothing) or when the word differs, -ETIMEDOUT when the time is over. */
 int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds);
 /* Wakes one or all of those; whether there was one. */

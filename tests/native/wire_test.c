@@ -247,7 +247,7 @@ static void many_values(void) {
 /* Shared memory that its maker could take away, or that is shorter than it says. */
 static void unsafe_memory(void) {
   void *region = NULL;
-  int fd = xpc_memfd("test");
+  int fd = xpc_linux_memfd("test");
   REQUIRE(fd >= 0 && ftruncate(fd, 8192) == 0);
   xpc_object_t box = xpc_shmem_adopt(fcntl(fd, F_DUPFD_CLOEXEC, 0), 8192);
   CHECK(xpc_shmem_map(box, &region) == 0); /* not sealed */
@@ -459,7 +459,7 @@ static void hostile_memory(void) {
   for (int i = 0; i < 6; i++) {
     int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     REQUIRE(connect(raw, (struct sockaddr *)&address, sizeof address) == 0);
-    int memory = xpc_memfd("hostile");
+    int memory = xpc_linux_memfd("hostile");
     CHECK(ftruncate(memory, 100000) == 0);
     uint32_t length = 100000;
     if (i == 1) fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);

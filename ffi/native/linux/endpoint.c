@@ -55,7 +55,8 @@ int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd, char *reason, size_t 
   if (error == ECONNREFUSED || error == ENOTCONN) {
     snprintf(reason, size, "the endpoint's listener is gone");
   } else {
-    snprintf(reason, size, "cannot connect to the endpoint's listener: %s", strerror(error));
+    snprintf(reason, size, "cannot connect to the endpoint's listener: %s%s", strerror(error),
+             xpc_advice_for(error));
   }
   return error;
 }

@@ -157,9 +157,6 @@ void xpc_shmem_dispose(struct xpc_shmem *shmem);
 bool xpc_same_file(int a, int b);
 size_t xpc_file_hash(int fd);
 
-/* A memfd that nobody can execute; -1 and errno. */
-int xpc_memfd(const char *name);
-
 /* ------------------------------------------------------------------------------------------ wire ---- */
 
 #define XPC_MESSAGE_LIMIT (UINT64_C(64) << 20)
@@ -236,14 +233,15 @@ struct xpc_job {
   void (*run)(struct xpc_job *job);
 };
 
-/* Tells epoll; 0 takes the source out. False and errno when the kernel refuses. */
+/* Tells epoll; 0 takes the source out. False and errno when the kernel refuses, or no descriptor is left. */
 bool xpc_io_watch(struct xpc_source *source, uint32_t interest);
 void xpc_io_schedule(struct xpc_job *job);
 void xpc_io_schedule_later(struct xpc_job *job); /* some milliseconds later */
 
-/* Whether this thread runs the work itself, soon: if it is the I/O thread, and has none to run yet. */
-bool xpc_io_keep(struct xpc_work *work);
-/* To be called before a wait for what others do: what this thread keeps others from must not be that. */
+/* Whether this thread runs the handler itself, soon: if it is the I/O thread, and has none to run yet. */
+bool xpc_io_defer(struct xpc_work *handler);
+/* To be called before a wait for what others do: the I/O thread gives the lead to another, for it may be I/O
+ * that the others wait for. */
 void xpc_io_before_waiting(void);
 
 /* -------------------------------------------------------------------------------------- packet.c ---- */
@@ -471,6 +469,16 @@ int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd, char *reason, size_t 
 /* Opens the listener's port; lock held; of no effect when it is open. */
 int xpc_port_open(xpc_connection_t listener, char *reason, size_t size);
 
+/* runtime_folder.c: each gives 0 or an errno, and why */
+#define XPC_PATH_SPACE 108 /* of a socket's address, with the NUL */
+#define XPC_FOLDER_ADVICE "; set XDG_RUNTIME_DIR to a folder of your own with mode 0700"
+struct xpc_address { /* of a service: the paths of its files */
+  char socket[XPC_PATH_SPACE], lock[XPC_PATH_SPACE];
+};
+int xpc_runtime_folder(char *path, size_t space, char *reason, size_t size);
+int xpc_service_address(const char *name, struct xpc_address *address, char *reason, size_t size);
+int xpc_refuse_folder(int error, const char *path, const char *why, char *reason, size_t size); /* `error` */
+
 /* service.c: each gives 0 or an errno, and why */
 int xpc_service_connect(const char *name, int *fd, char *reason, size_t size);
 int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, char *reason, size_t size);
@@ -478,6 +486,8 @@ int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, c
 int xpc_service_listen_unnamed(int *fd, int *file, char *reason, size_t size);
 int xpc_service_connect_file(int file, int *fd);
 void xpc_service_close(struct xpc_service *service);
+/* What a user can do about an error of a system call, to follow its description; "" where nothing is known. */
+const char *xpc_advice_for(int error);
 
 #pragma GCC visibility pop
 #endif

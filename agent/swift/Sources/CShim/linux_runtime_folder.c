@@ -1,0 +1,3 @@
+#if defined(__linux__)
+#include "../../../ffi/native/linux/runtime_folder.c"
+#endif

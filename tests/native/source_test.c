@@ -200,8 +200,7 @@ static void released_while_active(void) {
     struct watched next = {.fd = watched.fd, .other = -1, .limit = 64};
     next.event = dispatch_semaphore_create(0);
     next.cancelled = dispatch_semaphore_create(0);
-    dispatch_sync(queue, ^{
-    });
+    dispatch_sync(queue, ^{});
     next.fd = fcntl(watched.fd, F_DUPFD_CLOEXEC, 0);
     next.source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)next.fd, 0, NULL);
     dispatch_set_context(next.source, &next);

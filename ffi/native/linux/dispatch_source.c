@@ -158,7 +158,9 @@ static bool activate(struct dispatch_object_s *object) {
 }
 
 static const struct xpc_dispatch_kind source_kind = {
-  .name = "a source", .unreferenced = abandon, .activate = activate,
+  .name = "a source",
+  .unreferenced = abandon,
+  .activate = activate,
 };
 
 dispatch_source_t dispatch_source_create(dispatch_source_type_t type, uintptr_t handle, uintptr_t mask,

@@ -36,10 +36,10 @@ static struct {
   pthread_cond_t job_came;    /* in place of wake_fd, where there is none */
   struct xpc_job *first, **end;
   struct xpc_job *later;
-  const void *leader;      /* the address of a variable of that thread's; NULL: nobody leads */
-  bool handling;           /* the leader runs a handler */
-  uint64_t handlers;       /* how many handlers leaders have started: the standby compares */
-  unsigned former_leaders; /* threads that lost the lead in a handler, and are still in it */
+  const void *leader;                /* the address of a variable of that thread's; NULL: nobody leads */
+  bool handling;                     /* the leader runs a handler */
+  uint64_t handlers;                 /* how many handlers leaders have started: the standby compares */
+  unsigned former_leaders;           /* threads that lost the lead in a handler, and are still in it */
   bool has_standby, standby_watches; /* there is a standby; it looks at the clock */
   pthread_cond_t standby_wakes;
 } io = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .epoll = -1, .wake_fd = -1};
@@ -85,7 +85,7 @@ static struct xpc_job *take_jobs(bool *later) {
   struct xpc_job *jobs = io.first;
   io.first = NULL;
   io.end = &io.first;
-  *later = io.later != NULL;
+  *later = io.later;
   pthread_mutex_unlock(&io.lock);
   return jobs;
 }
@@ -258,7 +258,7 @@ static void start(void) {
   pthread_cond_init(&io.standby_wakes, &attributes);
   pthread_cond_init(&io.job_came, &attributes);
   pthread_condattr_destroy(&attributes);
-  io.has_standby = true;    /* the first thread finds no leader, leads, and starts the standby */
+  io.has_standby = true; /* the first thread finds no leader, leads, and starts the standby */
   if (!xpc_thread_start(run_thread, NULL)) xpc_misuse("no thread can be started for the library's I/O");
 }
 

@@ -27,8 +27,8 @@ void xpc_connection_watch(xpc_connection_t connection) {
   if (connection->port.fd >= 0) watched = xpc_io_watch(&connection->port, in) && watched;
   if (!watched) {
     char reason[XPC_REASON_SPACE];
-    snprintf(reason, sizeof reason, "the connection's socket cannot be watched: %s%s", strerror(errno),
-             xpc_advice_for(errno));
+    (void)snprintf(reason, sizeof reason, "the connection's socket cannot be watched: %s%s", strerror(errno),
+                   xpc_advice_for(errno));
     xpc_connection_fail(connection, reason);
   }
 }

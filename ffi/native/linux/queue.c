@@ -36,11 +36,12 @@ static const struct xpc_dispatch_kind global_kind = {.name = "the global queue"}
 static const struct xpc_dispatch_kind main_kind = {.name = "the main queue"};
 
 static struct dispatch_queue_s global_queue = {
-  .base = {.kind = &global_kind, .references = XPC_IMMORTAL}, .label = (char *)(uintptr_t)"global",
+  .base = {.kind = &global_kind, .references = XPC_IMMORTAL},
+  .label = (char *)(uintptr_t) "global",
 };
 struct dispatch_queue_s _dispatch_main_q = {
   .base = {.kind = &main_kind, .references = XPC_IMMORTAL},
-  .label = (char *)(uintptr_t)"main",
+  .label = (char *)(uintptr_t) "main",
   .lock = PTHREAD_MUTEX_INITIALIZER,
   .end = &_dispatch_main_q.first,
 };

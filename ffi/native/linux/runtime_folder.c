@@ -36,7 +36,7 @@ static const char *find_fault(const char *path, bool follow, mode_t shut) {
 }
 
 int xpc_refuse_folder(int error, const char *path, const char *why, char *reason, size_t size) {
-  snprintf(reason, size, "cannot use the runtime folder %s: %s" XPC_FOLDER_ADVICE, path, why);
+  (void)snprintf(reason, size, "cannot use the runtime folder %s: %s" XPC_FOLDER_ADVICE, path, why);
   return error;
 }
 
@@ -45,7 +45,7 @@ int xpc_runtime_folder(char *path, size_t space, char *reason, size_t size) {
   const char *base = getenv("XDG_RUNTIME_DIR"), *name = "xpc-shmem", *fault;
   char user[64];
   struct stat status;
-  snprintf(user, sizeof user, "/run/user/%u", (unsigned)geteuid());
+  (void)snprintf(user, sizeof user, "/run/user/%u", (unsigned)geteuid());
   if (!base || !base[0]) base = lstat(user, &status) == 0 ? user : NULL;
   if (base) {
     fault = find_fault(base, false, 077);
@@ -53,7 +53,9 @@ int xpc_runtime_folder(char *path, size_t space, char *reason, size_t size) {
     base = getenv("HOME");
     name = ".xpc-shmem";
     if (!base || !base[0]) {
-      snprintf(reason, size, "cannot find a runtime folder: neither XDG_RUNTIME_DIR nor HOME is set" XPC_FOLDER_ADVICE);
+      (void)snprintf(
+        reason, size,
+        "cannot find a runtime folder: neither XDG_RUNTIME_DIR nor HOME is set" XPC_FOLDER_ADVICE);
       return ENOENT;
     }
     fault = find_fault(base, true, 022);
@@ -88,14 +90,14 @@ static int file_path(const char *directory, const char *name, char *path) {
   if (plain[0] == '.') plain[0] = '_';
   size_t directory_length = strlen(directory), suffix = sizeof "/.sock"; /* with the NUL */
   if (!changed && directory_length + length + suffix <= XPC_PATH_SPACE) {
-    snprintf(path, XPC_PATH_SPACE, "%s/%s", directory, plain);
+    (void)snprintf(path, XPC_PATH_SPACE, "%s/%s", directory, plain);
     return 0;
   }
   suffix += 17; /* "-" and the hash */
   if (directory_length + suffix > XPC_PATH_SPACE) return ENAMETOOLONG;
   size_t room = XPC_PATH_SPACE - directory_length - suffix;
   if (length > room) plain[room] = 0;
-  snprintf(path, XPC_PATH_SPACE, "%s/%s-%016llx", directory, plain, (unsigned long long)hash);
+  (void)snprintf(path, XPC_PATH_SPACE, "%s/%s-%016llx", directory, plain, (unsigned long long)hash);
   return 0;
 }
 
@@ -104,8 +106,9 @@ int xpc_service_address(const char *name, struct xpc_address *address, char *rea
   int error = xpc_runtime_folder(folder, sizeof folder, reason, size);
   if (error) return error;
   error = file_path(folder, name, path);
-  if (error) return xpc_refuse_folder(error, folder, "its path is too long for a socket's address", reason, size);
-  snprintf(address->socket, sizeof address->socket, "%s.sock", path);
-  snprintf(address->lock, sizeof address->lock, "%s.lock", path);
+  if (error)
+    return xpc_refuse_folder(error, folder, "its path is too long for a socket's address", reason, size);
+  (void)snprintf(address->socket, sizeof address->socket, "%s.sock", path);
+  (void)snprintf(address->lock, sizeof address->lock, "%s.lock", path);
   return 0;
 }

@@ -23,7 +23,8 @@ static void dispose_semaphore(struct dispatch_object_s *object) {
 }
 
 static const struct xpc_dispatch_kind semaphore_kind = {
-  .name = "a semaphore", .unreferenced = dispose_semaphore,
+  .name = "a semaphore",
+  .unreferenced = dispose_semaphore,
 };
 
 dispatch_time_t dispatch_time(dispatch_time_t when, int64_t delta) {
@@ -56,7 +57,8 @@ dispatch_semaphore_t dispatch_semaphore_create(intptr_t value) {
 
 intptr_t dispatch_semaphore_wait(dispatch_semaphore_t dsema, dispatch_time_t timeout) {
   struct timespec deadline = {
-    .tv_sec = (time_t)(timeout / NSEC_PER_SEC), .tv_nsec = (long)(timeout % NSEC_PER_SEC),
+    .tv_sec = (time_t)(timeout / NSEC_PER_SEC),
+    .tv_nsec = (long)(timeout % NSEC_PER_SEC),
   };
   intptr_t result = 0;
   if (timeout != DISPATCH_TIME_NOW) xpc_io_before_waiting();

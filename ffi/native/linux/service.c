@@ -24,11 +24,12 @@
 #define DYING_MILLISECONDS 50
 #define MAX_ATTEMPTS 64
 
-_Static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == XPC_PATH_SPACE, "the space for a socket's path");
+_Static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == XPC_PATH_SPACE,
+               "the space for a socket's path");
 
 static struct sockaddr_un address_of(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
   return address;
 }
 
@@ -63,9 +64,10 @@ int xpc_service_connect(const char *name, int *fd, char *reason, size_t size) {
   struct sockaddr_un address = address_of(files.socket);
   error = connect_client(&address, fd);
   if (error == ENOENT || error == ECONNREFUSED) {
-    snprintf(reason, size, "nobody serves %s (%s: %s)", name, address.sun_path, strerror(error));
+    (void)snprintf(reason, size, "nobody serves %s (%s: %s)", name, address.sun_path, strerror(error));
   } else if (error) {
-    snprintf(reason, size, "cannot connect to %s: %s%s", address.sun_path, strerror(error), xpc_advice_for(error));
+    (void)snprintf(reason, size, "cannot connect to %s: %s%s", address.sun_path, strerror(error),
+                   xpc_advice_for(error));
   }
   return error;
 }
@@ -73,7 +75,7 @@ int xpc_service_connect(const char *name, int *fd, char *reason, size_t size) {
 int xpc_service_connect_file(int file, int *fd) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   /* The file has no name, but the descriptor of it has one. */
-  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", file);
+  (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", file);
   return connect_client(&address, fd);
 }
 
@@ -119,7 +121,8 @@ static int activated_fd(const char *name) {
 
 static int adopt(int activated, int *fd, char *reason, size_t size) {
   if (!is_listening_seqpacket(activated)) {
-    snprintf(reason, size, "descriptor %d of the system is no listening SOCK_SEQPACKET socket", activated);
+    (void)snprintf(reason, size, "descriptor %d of the system is no listening SOCK_SEQPACKET socket",
+                   activated);
     return EINVAL;
   }
   fcntl(activated, F_SETFD, FD_CLOEXEC); /* the system passes it without */
@@ -127,7 +130,7 @@ static int adopt(int activated, int *fd, char *reason, size_t size) {
   if (copy < 0 || fcntl(copy, F_SETFL, O_NONBLOCK) != 0) {
     int error = errno;
     xpc_close(copy);
-    snprintf(reason, size, "descriptor %d of the system cannot be used (errno %d)", activated, error);
+    (void)snprintf(reason, size, "descriptor %d of the system cannot be used (errno %d)", activated, error);
     return error;
   }
   *fd = copy;
@@ -168,7 +171,8 @@ static int bind_socket(const struct sockaddr_un *address, int *fd) {
 
 static int refuse_socket(int error, const char *path, char *reason, size_t size) {
   bool folder = error == EROFS || error == ENOSPC || error == EDQUOT || error == EACCES || error == EPERM;
-  snprintf(reason, size, "cannot listen at %s: %s%s", path, strerror(error), folder ? XPC_FOLDER_ADVICE : xpc_advice_for(error));
+  (void)snprintf(reason, size, "cannot listen at %s: %s%s", path, strerror(error),
+                 folder ? XPC_FOLDER_ADVICE : xpc_advice_for(error));
   return error;
 }
 
@@ -194,7 +198,8 @@ int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, c
     service->path = xpc_copy_string(address.sun_path);
     return 0;
   }
-  if (taken) snprintf(reason, size, "the service %s has a listener already, at %s", name, address.sun_path);
+  if (taken)
+    (void)snprintf(reason, size, "the service %s has a listener already, at %s", name, address.sun_path);
   else refuse_socket(error, address.sun_path, reason, size);
   xpc_service_close(service);
   return error;
@@ -210,7 +215,8 @@ int xpc_service_listen_unnamed(int *fd, int *file, char *reason, size_t size) {
     int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/.port-%d-%u", folder, (int)getpid(),
                           atomic_fetch_add(&count, 1));
     if (length < 0 || (size_t)length >= sizeof address.sun_path) {
-      return xpc_refuse_folder(ENAMETOOLONG, folder, "its path is too long for a socket's address", reason, size);
+      return xpc_refuse_folder(ENAMETOOLONG, folder, "its path is too long for a socket's address", reason,
+                               size);
     }
     error = bind_socket(&address, fd);
     if (error == EADDRINUSE) continue; /* left by a process that died here, or of another PID namespace */

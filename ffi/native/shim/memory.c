@@ -58,7 +58,7 @@ int shim_memory_create(uint64_t length, shim_mapping *mapping) {
   if (mapped == 0) return -EINVAL;
 #if defined(__linux__)
   void *address = xpc_linux_shmem_allocate(mapped);
-  if (address == NULL) return -errno;
+  if (!address) return -errno;
 #else
   void *address = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
   if (address == MAP_FAILED) return -errno;

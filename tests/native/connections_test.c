@@ -169,9 +169,7 @@ static void cancelled(void) {
   CHECK(await(replied) && answer == XPC_ERROR_CONNECTION_INVALID);
   CHECK(await(errors) && last_error == XPC_ERROR_CONNECTION_INVALID);
   dispatch_semaphore_t barrier = dispatch_semaphore_create(0);
-  xpc_connection_send_barrier(client, ^{
-    dispatch_semaphore_signal(barrier);
-  });
+  xpc_connection_send_barrier(client, ^{ dispatch_semaphore_signal(barrier); });
   CHECK(await(barrier));
   CHECK(dispatch_semaphore_wait(errors, DISPATCH_TIME_NOW) != 0); /* one final error, no more */
   xpc_release(request);
@@ -187,7 +185,7 @@ static void dropped_and_hung_up(void) {
   dispatch_semaphore_t errors = dispatch_semaphore_create(0);
   xpc_connection_t client = connect_to("drop", errors);
   CHECK(xpc_get_type(ask(client, "drop")) == XPC_TYPE_ERROR); /* released unanswered */
-  xpc_object_t reply = ask(client, "ping");                    /* and the connection lives on */
+  xpc_object_t reply = ask(client, "ping");                   /* and the connection lives on */
   CHECK(xpc_get_type(reply) == XPC_TYPE_DICTIONARY);
   xpc_release(reply);
   CHECK(xpc_get_type(ask(client, "hang up")) == XPC_TYPE_ERROR);
@@ -218,9 +216,7 @@ static void barrier_and_order(void) {
   xpc_object_t request = make_request("push");
   xpc_dictionary_set_int64(request, "count", COUNT);
   xpc_connection_send_message(client, request); /* before activation: waits for it */
-  xpc_connection_send_barrier(client, ^{
-    dispatch_semaphore_signal(barrier);
-  });
+  xpc_connection_send_barrier(client, ^{ dispatch_semaphore_signal(barrier); });
   CHECK(dispatch_semaphore_wait(barrier, DISPATCH_TIME_NOW) != 0);
   xpc_connection_resume(client); /* activates as well */
   CHECK(await(barrier));

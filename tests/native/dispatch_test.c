@@ -18,9 +18,7 @@
 int run_role(const char *role, char **arguments) {
   (void)role;
   (void)arguments;
-  dispatch_async(dispatch_get_main_queue(), ^{
-    _exit(syscall(SYS_gettid) == getpid() ? 7 : 1);
-  });
+  dispatch_async(dispatch_get_main_queue(), ^{ _exit(syscall(SYS_gettid) == getpid() ? 7 : 1); });
   dispatch_main();
 }
 
@@ -34,9 +32,7 @@ static void serial(void) {
       next++;
     });
   }
-  dispatch_sync(queue, ^{
-    CHECK(next == 10000);
-  });
+  dispatch_sync(queue, ^{ CHECK(next == 10000); });
   dispatch_release(queue);
 }
 
@@ -46,18 +42,13 @@ static void targets(void) {
   __block int unguarded = 0;
   for (int i = 0; i < 4; i++) queues[i] = dispatch_queue_create_with_target("one", NULL, target);
   for (int i = 0; i < 4000; i++) {
-    dispatch_async(queues[i % 4], ^{
-      unguarded++;
-    });
+    dispatch_async(queues[i % 4], ^{ unguarded++; });
   }
   for (int i = 0; i < 4; i++) {
-    dispatch_sync(queues[i], ^{
-    });
+    dispatch_sync(queues[i], ^{});
     dispatch_release(queues[i]);
   }
-  dispatch_sync(target, ^{
-    CHECK(unguarded == 4000);
-  });
+  dispatch_sync(target, ^{ CHECK(unguarded == 4000); });
   dispatch_release(target);
 }
 
@@ -91,9 +82,7 @@ static void signals(void) {
   pthread_sigmask(SIG_SETMASK, NULL, &mine);
   CHECK(!sigismember(&mine, SIGTERM));
   dispatch_queue_t queue = dispatch_queue_create(NULL, NULL);
-  dispatch_sync(queue, ^{
-    check_signals(NULL);
-  });
+  dispatch_sync(queue, ^{ check_signals(NULL); });
   dispatch_release(queue);
 }
 
@@ -116,9 +105,7 @@ static void semaphores(void) {
 static void blocks(void) {
   __block int changed = 0;
   int value = 5;
-  int (^inner)(void) = ^{
-    return value;
-  };
+  int (^inner)(void) = ^{ return value; };
   int (^outer)(void) = ^{
     changed += inner();
     return changed;
@@ -136,8 +123,7 @@ static void blocks(void) {
   Block_release(more);
   Block_release(theirs);
   CHECK(changed == 20);
-  void (^global)(void) = ^{
-  };
+  void (^global)(void) = ^{};
   CHECK((void *)global == xpc_block_copy((const void *)global));
   Block_release(global);
   CHECK(xpc_block_copy(NULL) == NULL);

@@ -308,9 +308,7 @@ static void no_descriptors(void) {
     answered = xpc_get_type(reply) == XPC_TYPE_DICTIONARY;
     dispatch_semaphore_signal(replied);
   });
-  xpc_connection_send_barrier(client, ^{
-    dispatch_semaphore_signal(left);
-  });
+  xpc_connection_send_barrier(client, ^{ dispatch_semaphore_signal(left); });
   CHECK(await(left));
   xpc_connection_t refused = connect_to("poor", errors); /* not even a socket for this one */
   CHECK(await(errors) && last_error == XPC_ERROR_CONNECTION_INVALID);

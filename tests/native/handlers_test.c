@@ -63,7 +63,8 @@ static bool answered(xpc_connection_t client, int64_t number) {
   xpc_object_t request = make_request("x");
   xpc_dictionary_set_int64(request, "number", number);
   xpc_object_t reply = xpc_connection_send_message_with_reply_sync(client, request);
-  bool right = xpc_get_type(reply) == XPC_TYPE_DICTIONARY && xpc_dictionary_get_int64(reply, "number") == number;
+  bool right =
+    xpc_get_type(reply) == XPC_TYPE_DICTIONARY && xpc_dictionary_get_int64(reply, "number") == number;
   xpc_release(reply);
   xpc_release(request);
   return right;

@@ -25,9 +25,9 @@ int run_role(const char *role, char **arguments);
 /* Notes a failure of the running test and returns false. */
 bool check_failed(const char *file, int line, const char *text);
 #define CHECK(condition) ((condition) ? true : check_failed(__FILE__, __LINE__, #condition))
-#define REQUIRE(condition)   \
-  do {                       \
-    if (!CHECK(condition)) return; \
+#define REQUIRE(condition)                                                                                   \
+  do {                                                                                                       \
+    if (!CHECK(condition)) return;                                                                           \
   } while (0)
 
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)

@@ -93,9 +93,7 @@ int main(int count, char **arguments) {
   dispatch_queue_t queue = dispatch_queue_create("target", DISPATCH_QUEUE_SERIAL);
   for (int with_target = 0; with_target < 2; with_target++) {
     xpc_connection_t connection = xpc_connection_create_mach_service(name, with_target ? queue : NULL, 0);
-    xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-      (void)event;
-    });
+    xpc_connection_set_event_handler(connection, ^(xpc_object_t event) { (void)event; });
     xpc_connection_activate(connection);
     xpc_object_t message = xpc_dictionary_create(NULL, NULL, 0);
     for (int how = 0; how < 3; how++) {
@@ -119,7 +117,8 @@ int main(int count, char **arguments) {
       }
       static const char *const names[2][3] = {
         {"synchronous", "block, and a semaphore", "synchronous, paced"},
-        {"target queue: synchronous", "target queue: block, and a semaphore", "target queue: synchronous, paced"},
+        {"target queue: synchronous", "target queue: block, and a semaphore",
+         "target queue: synchronous, paced"},
       };
       report(names[with_target][how], times, rounds, now() - start);
     }

@@ -80,9 +80,7 @@ static int run_client(const char *name, size_t length) {
   for (size_t offset = 0; offset < length; offset += PAGE) bytes[offset] = (unsigned char)(offset / PAGE * 3);
 
   xpc_connection_t server = xpc_connection_create_mach_service(name, NULL, 0);
-  xpc_connection_set_event_handler(server, ^(xpc_object_t event) {
-    (void)event;
-  });
+  xpc_connection_set_event_handler(server, ^(xpc_object_t event) { (void)event; });
   xpc_connection_activate(server);
   xpc_object_t message = xpc_dictionary_create(NULL, NULL, 0);
   xpc_dictionary_set_value(message, "memory", box);
@@ -91,8 +89,8 @@ static int run_client(const char *name, size_t length) {
   xpc_object_t reply = xpc_connection_send_message_with_reply_sync(server, message);
   xpc_release(message);
 
-  int failures = xpc_get_type(reply) != XPC_TYPE_DICTIONARY ||
-                 xpc_dictionary_get_uint64(reply, "mapped") < length;
+  int failures =
+    xpc_get_type(reply) != XPC_TYPE_DICTIONARY || xpc_dictionary_get_uint64(reply, "mapped") < length;
   for (size_t offset = 0; offset < length && !failures; offset += PAGE) {
     failures = bytes[offset] != changed((unsigned char)(offset / PAGE * 3), offset);
   }

@@ -115,9 +115,7 @@ static void endpoint_of_peer(void) {
 }
 
 static void no_handler(void) {
-  with_peer(^(xpc_connection_t peer) {
-    xpc_connection_activate(peer);
-  });
+  with_peer(^(xpc_connection_t peer) { xpc_connection_activate(peer); });
 }
 
 static void released_peer(void) {

@@ -139,8 +139,12 @@ static void copies_and_equality(void) {
 static void descriptions(void) {
   xpc_object_t all = make_everything();
   char *text = xpc_copy_description(all);
-  const char *const parts[] = {"<dictionary: ", "\"int64\" => <int64: ", "-9223372036854775808",
-                               "contents = \"größer\"", "0x610062", "01020304-0506-0708-090A-0B0C0D0E0F10"};
+  const char *const parts[] = {"<dictionary: ",
+                               "\"int64\" => <int64: ",
+                               "-9223372036854775808",
+                               "contents = \"größer\"",
+                               "0x610062",
+                               "01020304-0506-0708-090A-0B0C0D0E0F10"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     if (!CHECK(strstr(text, parts[i]) != NULL)) printf("# missing %s in %s\n", parts[i], text);
   }

@@ -123,7 +123,8 @@ static void created(void) {
     bytes[lengths[i] - 1] = 'x';
     CHECK(((char *)theirs.address)[lengths[i] - 1] == 'x');
     CHECK(shim_memory_open(shmem, ours.mapped + 1, &theirs) == -EMSGSIZE);
-    CHECK(shim_memory_open(shmem, 0, &theirs) == -EINVAL && shim_memory_open(shmem, UINT64_MAX, &theirs) == -EINVAL);
+    CHECK(shim_memory_open(shmem, 0, &theirs) == -EINVAL &&
+          shim_memory_open(shmem, UINT64_MAX, &theirs) == -EINVAL);
     CHECK(shim_memory_prefault(ours.address, lengths[i], true) == 0);
     CHECK(bytes[lengths[i] - 1] == 'x');
     CHECK(shim_memory_close(ours.address, ours.mapped) == 0);
@@ -134,7 +135,8 @@ static void created(void) {
   shim_mapping none;
   CHECK(shim_memory_create(0, &none) == -EINVAL && shim_memory_create(UINT64_MAX, &none) == -EINVAL);
   CHECK(shim_memory_create_read_only(0, &none) == -EINVAL);
-  CHECK(shim_memory_create(INT64_MAX / 2, &none) < 0 && shim_memory_create_read_only(INT64_MAX / 2, &none) < 0);
+  CHECK(shim_memory_create(INT64_MAX / 2, &none) < 0 &&
+        shim_memory_create_read_only(INT64_MAX / 2, &none) < 0);
   CHECK(shim_memory_prefault(NULL, 0, true) == -EINVAL);
   CHECK(shim_memory_physical() > 0);
 }

@@ -266,10 +266,12 @@ static void a_cancel_ends_suspensions(void) {
 
 static void activation_binds(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  snprintf(address.sun_path, sizeof address.sun_path, "%.60s/xpc-shmem/at.once.sock", getenv("XDG_RUNTIME_DIR"));
+  snprintf(address.sun_path, sizeof address.sun_path, "%.60s/xpc-shmem/at.once.sock",
+           getenv("XDG_RUNTIME_DIR"));
   for (int i = 0; i < 200; i++) {
     struct service service;
-    serve(&service, xpc_connection_create_mach_service("at.once", NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
+    serve(&service,
+          xpc_connection_create_mach_service("at.once", NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
     int client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     CHECK(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
     close(client);

@@ -247,7 +247,7 @@ static void many_values(void) {
 /* Shared memory that its maker could take away, or that is shorter than it says. */
 static void unsafe_memory(void) {
   void *region = NULL;
-  int fd = xpc_memfd("test");
+  int fd = xpc_linux_memfd("test");
   REQUIRE(fd >= 0 && ftruncate(fd, 8192) == 0);
   xpc_object_t box = xpc_shmem_adopt(fcntl(fd, F_DUPFD_CLOEXEC, 0), 8192);
   CHECK(xpc_shmem_map(box, &region) == 0); /* not sealed */
@@ -431,9 +431,7 @@ static void hostile_services(void) {
     CHECK(await(replied)); /* answered, refused or interrupted: never left waiting */
     CHECK(await(errors));
     xpc_connection_cancel(client);
-    xpc_connection_send_barrier(client, ^{
-      dispatch_semaphore_signal(replied);
-    });
+    xpc_connection_send_barrier(client, ^{ dispatch_semaphore_signal(replied); });
     CHECK(await(replied));
     xpc_release(client);
     xpc_release(request);
@@ -459,7 +457,7 @@ static void hostile_memory(void) {
   for (int i = 0; i < 6; i++) {
     int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     REQUIRE(connect(raw, (struct sockaddr *)&address, sizeof address) == 0);
-    int memory = xpc_memfd("hostile");
+    int memory = xpc_linux_memfd("hostile");
     CHECK(ftruncate(memory, 100000) == 0);
     uint32_t length = 100000;
     if (i == 1) fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
@@ -468,8 +466,11 @@ static void hostile_memory(void) {
     if (i == 4) length = UINT32_MAX;
     if (i == 5) length = 0;
     struct xpc_header header = {
-      .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_MESSAGE,
-      .flags = XPC_PACKET_LARGE, .length = length,
+      .magic = XPC_WIRE_MAGIC,
+      .version = XPC_WIRE_VERSION,
+      .kind = XPC_PACKET_MESSAGE,
+      .flags = XPC_PACKET_LARGE,
+      .length = length,
     };
     CHECK(xpc_packet_send(raw, &header, NULL, 0, &memory, 1) == 0);
     close(memory);
@@ -492,7 +493,10 @@ static void changed_sender(void) {
   int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   REQUIRE(connect(raw, (struct sockaddr *)&address, sizeof address) == 0);
   struct xpc_header header = {
-    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_MESSAGE, .length = 5,
+    .magic = XPC_WIRE_MAGIC,
+    .version = XPC_WIRE_VERSION,
+    .kind = XPC_PACKET_MESSAGE,
+    .length = 5,
     .request = 1,
   };
   struct xpc_packet packet;

@@ -18,6 +18,7 @@ const steps: Record<string, string[]> = {
   layers: ["run", "-A", "tests/tooling/layers.ts"],
   unused: ["run", "-A", "tests/tooling/unused.ts"],
   format: ["run", "-A", "tests/tooling/format.ts"],
+  "C style": ["run", "-A", "tests/tooling/c_style.ts"],
   documentation: ["doc", "--lint", ...entries],
   "publish (dry run)": ["publish", "--dry-run", "--allow-dirty"],
 };
@@ -26,6 +27,7 @@ const failed: string[] = [];
 for (const [name, args] of Object.entries(steps)) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
   console.log(`${code === 0 ? green("ok") : red("failed")} ${name}`);
+  for (const [line] of new TextDecoder().decode(stdout).matchAll(/^skipped: .*$/gm)) console.log(`   ${line}`);
   if (code === 0) continue;
   failed.push(name);
   await Deno.stdout.write(stdout);

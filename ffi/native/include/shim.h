@@ -43,17 +43,17 @@ enum shim_event_kind {
   SHIM_EVENT_PEER = 2,        /* link: a new peer of the listener `source`, not yet activated */
   SHIM_EVENT_REPLY = 3,       /* object: the reply dictionary, retained; `request` tells which */
   SHIM_EVENT_REPLY_ERROR = 4, /* value: an enum shim_error; `request` tells which */
-  SHIM_EVENT_ERROR = 5,       /* value: an enum shim_error; SHIM_ERROR_INVALID is the last event of its link */
-  SHIM_EVENT_BARRIER = 6,     /* `request` tells which shim_link_barrier */
-  SHIM_EVENT_WAIT = 7,        /* `request` tells which wait; value: as of the synchronous form */
+  SHIM_EVENT_ERROR = 5,   /* value: an enum shim_error; SHIM_ERROR_INVALID is the last event of its link */
+  SHIM_EVENT_BARRIER = 6, /* `request` tells which shim_link_barrier */
+  SHIM_EVENT_WAIT = 7,    /* `request` tells which wait; value: as of the synchronous form */
 };
 
 enum shim_error {
   SHIM_ERROR_OTHER = 0,
-  SHIM_ERROR_INTERRUPTED = 1,  /* the connection lives on; the next send starts the service again */
-  SHIM_ERROR_INVALID = 2,      /* terminal */
-  SHIM_ERROR_TERMINATING = 3,  /* the system is about to stop this process */
-  SHIM_ERROR_REQUIREMENT = 4,  /* the peer does not meet the code-signing requirement */
+  SHIM_ERROR_INTERRUPTED = 1, /* the connection lives on; the next send starts the service again */
+  SHIM_ERROR_INVALID = 2,     /* terminal */
+  SHIM_ERROR_TERMINATING = 3, /* the system is about to stop this process */
+  SHIM_ERROR_REQUIREMENT = 4, /* the peer does not meet the code-signing requirement */
 };
 
 /* 32 bytes, no padding: read by JavaScript through a DataView. */

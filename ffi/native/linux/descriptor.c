@@ -21,7 +21,7 @@
 #define MFD_NOEXEC_SEAL 8u
 #endif
 
-int xpc_memfd(const char *name) {
+int xpc_linux_memfd(const char *name) {
   long fd = syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
   if (fd < 0 && errno == EINVAL) fd = syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   return (int)fd;

@@ -53,9 +53,10 @@ int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd, char *reason, size_t 
   int error = endpoint->fd < 0 ? ENOTCONN : xpc_service_connect_file(endpoint->fd, fd);
   if (!error) return 0;
   if (error == ECONNREFUSED || error == ENOTCONN) {
-    snprintf(reason, size, "the endpoint's listener is gone");
+    (void)snprintf(reason, size, "the endpoint's listener is gone");
   } else {
-    snprintf(reason, size, "cannot connect to the endpoint's listener: %s", strerror(error));
+    (void)snprintf(reason, size, "cannot connect to the endpoint's listener: %s%s", strerror(error),
+                   xpc_advice_for(error));
   }
   return error;
 }

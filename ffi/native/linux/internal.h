@@ -70,7 +70,8 @@ struct xpc_object {
 };
 
 #define XPC_MAGIC UINT64_C(0x7463656a624f4350)
-#define XPC_STATIC_OBJECT(kind_type) {.type = (kind_type), .magic = XPC_MAGIC, .references = XPC_IMMORTAL}
+#define XPC_STATIC_OBJECT(kind_type)                                                                         \
+  { .type = (kind_type), .magic = XPC_MAGIC, .references = XPC_IMMORTAL }
 
 struct _xpc_bool_s {
   struct xpc_object base;
@@ -130,10 +131,10 @@ struct _xpc_dictionary_s {
   struct xpc_object base;
   struct xpc_entry *entries; /* in byte order of the keys */
   size_t count, capacity;
-  xpc_connection_t remote;       /* where it came from, or where it has to go; retained */
-  _Atomic uint64_t awaited;      /* the request this message makes; 0: no reply is awaited */
-  _Atomic uint64_t answers;      /* the request that this dictionary replies to; 0: none */
-  uint32_t incarnation;          /* of `remote`, when the request came */
+  xpc_connection_t remote;  /* where it came from, or where it has to go; retained */
+  _Atomic uint64_t awaited; /* the request this message makes; 0: no reply is awaited */
+  _Atomic uint64_t answers; /* the request that this dictionary replies to; 0: none */
+  uint32_t incarnation;     /* of `remote`, when the request came */
 };
 
 void *xpc_object_allocate(xpc_type_t type, size_t size); /* one reference */
@@ -156,9 +157,6 @@ int xpc_shmem_descriptor(xpc_object_t shmem);
 void xpc_shmem_dispose(struct xpc_shmem *shmem);
 bool xpc_same_file(int a, int b);
 size_t xpc_file_hash(int fd);
-
-/* A memfd that nobody can execute; -1 and errno. */
-int xpc_memfd(const char *name);
 
 /* ------------------------------------------------------------------------------------------ wire ---- */
 
@@ -187,8 +185,8 @@ xpc_object_t xpc_wire_decode(const uint8_t *bytes, size_t length, int *fds, size
 /* ---------------------------------------------------------------------------------------- blocks ---- */
 
 /* On any block, whichever runtime made it; NULL stays NULL. */
-void *xpc_block_copy(const void *block);
-void xpc_block_release(const void *block);
+void *xpc_block_copy(const void *source);
+void xpc_block_release(const void *source);
 
 /* --------------------------------------------------------------------------------- pool.c, queue.c ---- */
 
@@ -224,14 +222,15 @@ struct xpc_job {
   void (*run)(struct xpc_job *job);
 };
 
-/* Tells epoll; 0 takes the source out. False and errno when the kernel refuses. */
+/* Tells epoll; 0 takes the source out. False and errno when the kernel refuses, or no descriptor is left. */
 bool xpc_io_watch(struct xpc_source *source, uint32_t interest);
 void xpc_io_schedule(struct xpc_job *job);
 void xpc_io_schedule_later(struct xpc_job *job); /* some milliseconds later */
 
-/* Whether this thread runs the work itself, soon: if it is the I/O thread, and has none to run yet. */
-bool xpc_io_keep(struct xpc_work *work);
-/* To be called before a wait for what others do: what this thread keeps others from must not be that. */
+/* Whether this thread runs the handler itself, soon: if it is the I/O thread, and has none to run yet. */
+bool xpc_io_defer(struct xpc_work *handler);
+/* To be called before a wait for what others do: the I/O thread gives the lead to another, for it may be I/O
+ * that the others wait for. */
 void xpc_io_before_waiting(void);
 
 /* -------------------------------------------------------------------------------------- packet.c ---- */
@@ -240,8 +239,8 @@ void xpc_io_before_waiting(void);
 #define XPC_INLINE_LIMIT (UINT32_C(32) << 10)
 
 enum xpc_packet_kind {
-  XPC_PACKET_HELLO = 2,    /* from an activated peer: who it is */
-  XPC_PACKET_CARRY = 3,    /* descriptors of the next message */
+  XPC_PACKET_HELLO = 2, /* from an activated peer: who it is */
+  XPC_PACKET_CARRY = 3, /* descriptors of the next message */
   XPC_PACKET_MESSAGE = 4,
   XPC_PACKET_NO_REPLY = 5, /* the request `answers` will never be answered */
 };
@@ -254,9 +253,9 @@ struct xpc_header {
   uint32_t magic;
   uint8_t version, kind;
   uint16_t flags;
-  uint64_t request; /* a reply to this number is awaited; 0: none */
-  uint64_t answers; /* replies to this request; 0: it is no reply */
-  uint32_t length;  /* of the message, inline or in the memfd */
+  uint64_t request;  /* a reply to this number is awaited; 0: none */
+  uint64_t answers;  /* replies to this request; 0: it is no reply */
+  uint32_t length;   /* of the message, inline or in the memfd */
   uint32_t fd_count; /* of this packet, without the memfd */
 };
 
@@ -275,8 +274,8 @@ struct xpc_packet {
 enum xpc_receipt { XPC_RECEIVED, XPC_NOTHING, XPC_END, XPC_MALFORMED, XPC_EXHAUSTED };
 
 /* Sends one packet, never blocking: 0 or an errno. */
-int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, size_t length,
-                    const int *fds, size_t fd_count);
+int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, size_t length, const int *fds,
+                    size_t fd_count);
 
 /* Receives one; with XPC_RECEIVED its descriptors belong to the caller. */
 enum xpc_receipt xpc_packet_receive(int fd, struct xpc_packet *packet, const char **reason);
@@ -305,7 +304,7 @@ enum xpc_role {
 
 enum xpc_phase {
   XPC_PHASE_INACTIVE,
-  XPC_PHASE_RESOLVING,   /* active, to be connected or listening */
+  XPC_PHASE_RESOLVING, /* active, to be connected or listening */
   XPC_PHASE_ONLINE,
   XPC_PHASE_INTERRUPTED, /* a service client between two services */
   XPC_PHASE_ENDED,       /* the final error is delivered, or on its way */
@@ -377,7 +376,7 @@ struct _xpc_connection_s {
   struct xpc_source port;   /* a listener's socket for those who hold an endpoint */
   int port_path;            /* and its file, which endpoints are duplicates of */
   struct xpc_service service;
-  uint32_t incarnation;     /* counts connections to a service */
+  uint32_t incarnation; /* counts connections to a service */
 
   struct xpc_peers silent;     /* a listener's: they sent nothing yet, so nobody was told of them */
   struct xpc_peers dependents; /* a listener's: they came through an endpoint, and end with it */
@@ -425,8 +424,8 @@ void xpc_connection_lost(xpc_connection_t connection, const char *reason); /* I/
 #define XPC_CONST_ERROR(error) ((xpc_object_t)(uintptr_t)&_xpc_error_connection_##error)
 
 /* send.c */
-void xpc_connection_flush(xpc_connection_t connection);        /* lock held */
-void xpc_connection_send_hello(xpc_connection_t connection);   /* lock held */
+void xpc_connection_flush(xpc_connection_t connection);      /* lock held */
+void xpc_connection_send_hello(xpc_connection_t connection); /* lock held */
 void xpc_connection_drop_reply(xpc_connection_t connection, uint64_t request, uint32_t incarnation);
 void xpc_unsent_free(struct xpc_unsent *list);
 
@@ -439,7 +438,7 @@ void xpc_deliver_peer(xpc_connection_t connection, xpc_connection_t peer);
 void xpc_deliver_error(xpc_connection_t connection, xpc_object_t error);
 void xpc_deliver_final(xpc_connection_t connection);
 void xpc_deliver_reply(xpc_connection_t connection, struct xpc_pending *pending, xpc_object_t reply,
-                       size_t size); /* takes both over; lock not held */
+                       size_t size);                                  /* takes both over; lock not held */
 void xpc_deliver_barrier(xpc_connection_t connection, void *barrier); /* takes the block over */
 
 /* listener.c */
@@ -451,13 +450,23 @@ void xpc_listener_port_ready(struct xpc_source *source);
 void xpc_peers_add(xpc_connection_t listener, int fd, bool by_endpoint); /* takes `fd` over */
 void xpc_peers_trim(xpc_connection_t listener); /* in a job: drops silent peers that are too many */
 void xpc_peers_end(xpc_connection_t listener);  /* in a job: the listener ended */
-void xpc_peer_unlink(xpc_connection_t peer);                             /* of no effect outside the lists */
+void xpc_peer_unlink(xpc_connection_t peer);    /* of no effect outside the lists */
 
 /* endpoint.c: each gives 0 or an errno, and why */
 bool xpc_endpoint_is_port(int fd);
 int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd, char *reason, size_t size);
 /* Opens the listener's port; lock held; of no effect when it is open. */
 int xpc_port_open(xpc_connection_t listener, char *reason, size_t size);
+
+/* runtime_folder.c: each gives 0 or an errno, and why */
+#define XPC_PATH_SPACE 108 /* of a socket's address, with the NUL */
+#define XPC_FOLDER_ADVICE "; set XDG_RUNTIME_DIR to a folder of your own with mode 0700"
+struct xpc_address { /* of a service: the paths of its files */
+  char socket[XPC_PATH_SPACE], lock[XPC_PATH_SPACE];
+};
+int xpc_runtime_folder(char *path, size_t space, char *reason, size_t size);
+int xpc_service_address(const char *name, struct xpc_address *address, char *reason, size_t size);
+int xpc_refuse_folder(int error, const char *path, const char *why, char *reason, size_t size); /* `error` */
 
 /* service.c: each gives 0 or an errno, and why */
 int xpc_service_connect(const char *name, int *fd, char *reason, size_t size);
@@ -466,6 +475,8 @@ int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, c
 int xpc_service_listen_unnamed(int *fd, int *file, char *reason, size_t size);
 int xpc_service_connect_file(int file, int *fd);
 void xpc_service_close(struct xpc_service *service);
+/* What a user can do about an error of a system call, to follow its description; "" where nothing is known. */
+const char *xpc_advice_for(int error);
 
 #pragma GCC visibility pop
 #endif

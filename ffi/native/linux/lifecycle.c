@@ -3,7 +3,9 @@
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -23,7 +25,12 @@ void xpc_connection_watch(xpc_connection_t connection) {
   bool watched = true;
   if (connection->source.fd >= 0) watched = xpc_io_watch(&connection->source, in | out);
   if (connection->port.fd >= 0) watched = xpc_io_watch(&connection->port, in) && watched;
-  if (!watched) xpc_connection_fail(connection, "the system cannot watch any more descriptors");
+  if (!watched) {
+    char reason[XPC_REASON_SPACE];
+    (void)snprintf(reason, sizeof reason, "the connection's socket cannot be watched: %s%s", strerror(errno),
+                   xpc_advice_for(errno));
+    xpc_connection_fail(connection, reason);
+  }
 }
 
 static void close_source(struct xpc_source *source, bool hang_up) {

@@ -11,10 +11,10 @@
 
 void xpc_listener_start(xpc_connection_t listener) {
   char reason[XPC_REASON_SPACE] = "";
-  int error = listener->role == XPC_ROLE_ANONYMOUS_LISTENER
-                ? xpc_port_open(listener, reason, sizeof reason)
-                : xpc_service_listen(listener->name, &listener->service, &listener->source.fd, reason,
-                                     sizeof reason);
+  int error =
+    listener->role == XPC_ROLE_ANONYMOUS_LISTENER
+      ? xpc_port_open(listener, reason, sizeof reason)
+      : xpc_service_listen(listener->name, &listener->service, &listener->source.fd, reason, sizeof reason);
   if (error) {
     xpc_connection_fail(listener, reason);
     return;
@@ -55,7 +55,8 @@ static void accept_peers(xpc_connection_t listener, struct xpc_source *source) {
 }
 
 void xpc_listener_ready(struct xpc_source *source) {
-  accept_peers((xpc_connection_t)(void *)((char *)source - offsetof(struct _xpc_connection_s, source)), source);
+  accept_peers((xpc_connection_t)(void *)((char *)source - offsetof(struct _xpc_connection_s, source)),
+               source);
 }
 
 void xpc_listener_port_ready(struct xpc_source *source) {

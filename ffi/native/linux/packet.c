@@ -18,8 +18,8 @@ union control {
   struct cmsghdr alignment;
 };
 
-int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, size_t length,
-                    const int *fds, size_t fd_count) {
+int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, size_t length, const int *fds,
+                    size_t fd_count) {
   struct iovec parts[2] = {
     {.iov_base = (void *)(uintptr_t)header, .iov_len = sizeof *header},
     {.iov_base = (void *)(uintptr_t)body, .iov_len = length},
@@ -82,7 +82,10 @@ enum xpc_receipt xpc_packet_receive(int fd, struct xpc_packet *packet, const cha
   };
   union control control;
   struct msghdr message = {
-    .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes,
+    .msg_iov = parts,
+    .msg_iovlen = 2,
+    .msg_control = control.bytes,
+    .msg_controllen = sizeof control.bytes,
   };
   ssize_t received;
   /* A peer that died with packets unread makes one call fail; what it sent before is still there. */
@@ -100,7 +103,8 @@ enum xpc_receipt xpc_packet_receive(int fd, struct xpc_packet *packet, const cha
     return XPC_END;
   }
   *reason = NULL;
-  if (message.msg_flags & MSG_CTRUNC) *reason = "descriptors were lost: too many are open";
+  if (message.msg_flags & MSG_CTRUNC)
+    *reason = "descriptors were lost: too many are open; close some files, or raise the limit (ulimit -n)";
   else if (message.msg_flags & MSG_TRUNC) *reason = "a packet is too long";
   else if ((size_t)received < sizeof packet->header) *reason = "a packet is too short";
   else if (packet->header.magic != XPC_WIRE_MAGIC) *reason = "a packet is not of this protocol";
@@ -121,7 +125,7 @@ void xpc_packet_close(struct xpc_packet *packet) {
 #define SPILL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 int xpc_packet_spill(const void *bytes, size_t length) {
-  int fd = xpc_memfd("xpc-message");
+  int fd = xpc_linux_memfd("xpc-message");
   if (fd < 0) return -1;
   for (size_t done = 0; done < length;) {
     ssize_t written = write(fd, (const char *)bytes + done, length - done);

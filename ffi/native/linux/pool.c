@@ -78,7 +78,7 @@ static void *worker(void *unused) {
 }
 
 void xpc_pool_push(struct xpc_work *work) {
-  if (xpc_io_keep(work)) return;
+  if (xpc_io_defer(work)) return;
   pthread_once(&pool.once, initialise);
   pthread_mutex_lock(&pool.lock);
   work->next = NULL;

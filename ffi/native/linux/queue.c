@@ -39,11 +39,12 @@ struct dispatch_semaphore_s {
 };
 
 static struct dispatch_queue_s global_queue = {
-  .base = {.kind = QUEUE_GLOBAL, .references = XPC_IMMORTAL}, .label = (char *)(uintptr_t)"global",
+  .base = {.kind = QUEUE_GLOBAL, .references = XPC_IMMORTAL},
+  .label = (char *)(uintptr_t) "global",
 };
 struct dispatch_queue_s _dispatch_main_q = {
   .base = {.kind = QUEUE_MAIN, .references = XPC_IMMORTAL},
-  .label = (char *)(uintptr_t)"main",
+  .label = (char *)(uintptr_t) "main",
   .lock = PTHREAD_MUTEX_INITIALIZER,
   .end = &_dispatch_main_q.first,
 };
@@ -273,7 +274,8 @@ dispatch_semaphore_t dispatch_semaphore_create(intptr_t value) {
 
 intptr_t dispatch_semaphore_wait(dispatch_semaphore_t dsema, dispatch_time_t timeout) {
   struct timespec deadline = {
-    .tv_sec = (time_t)(timeout / NSEC_PER_SEC), .tv_nsec = (long)(timeout % NSEC_PER_SEC),
+    .tv_sec = (time_t)(timeout / NSEC_PER_SEC),
+    .tv_nsec = (long)(timeout % NSEC_PER_SEC),
   };
   intptr_t result = 0;
   if (timeout != DISPATCH_TIME_NOW) xpc_io_before_waiting();

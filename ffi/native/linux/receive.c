@@ -24,8 +24,8 @@ static bool check_sender(xpc_connection_t connection, const struct xpc_packet *p
     connection->uid = packet->uid;
     connection->gid = packet->gid;
   }
-  bool same = connection->pid == packet->pid && connection->uid == packet->uid &&
-              connection->gid == packet->gid;
+  bool same =
+    connection->pid == packet->pid && connection->uid == packet->uid && connection->gid == packet->gid;
   pthread_mutex_unlock(&connection->lock);
   if (!same) *reason = "the sender's credentials changed";
   return same;
@@ -78,8 +78,13 @@ static bool collect(xpc_connection_t connection, struct xpc_packet *packet, stru
     return false;
   }
   *parcel = (struct parcel){
-    .connection = connection, .header = *header, .incarnation = connection->incarnation, .memory = -1,
-    .bytes = packet->body, .fds = connection->carried, .fd_count = count,
+    .connection = connection,
+    .header = *header,
+    .incarnation = connection->incarnation,
+    .memory = -1,
+    .bytes = packet->body,
+    .fds = connection->carried,
+    .fd_count = count,
   };
   if (count) {
     parcel->fds = xpc_resize(parcel->fds, count, sizeof *parcel->fds);
@@ -102,7 +107,8 @@ static struct _xpc_dictionary_s *unpack(struct parcel *parcel, const char **reas
   }
   struct _xpc_dictionary_s *message = NULL;
   if (bytes) message = xpc_wire_decode(bytes, parcel->header.length, parcel->fds, parcel->fd_count, reason);
-  for (size_t i = 0; i < parcel->fd_count; i++) xpc_close(parcel->fds[i]); /* -1 where the message has it now */
+  for (size_t i = 0; i < parcel->fd_count; i++)
+    xpc_close(parcel->fds[i]); /* -1 where the message has it now */
   free(parcel->fds);
   free(memory);
   return message;

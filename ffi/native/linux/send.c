@@ -12,7 +12,9 @@
 static struct xpc_unsent *unsent_make(enum xpc_packet_kind kind) {
   struct xpc_unsent *unsent = xpc_allocate(sizeof *unsent);
   unsent->header = (struct xpc_header){
-    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = (uint8_t)kind,
+    .magic = XPC_WIRE_MAGIC,
+    .version = XPC_WIRE_VERSION,
+    .kind = (uint8_t)kind,
   };
   unsent->spill = -1;
   return unsent;
@@ -110,7 +112,7 @@ void xpc_connection_flush(xpc_connection_t connection) {
       case ENOTCONN: pop(connection); break;
       default: {
         char reason[80];
-        snprintf(reason, sizeof reason, "a message cannot be sent (errno %d)", error);
+        (void)snprintf(reason, sizeof reason, "a message cannot be sent (errno %d)", error);
         xpc_connection_fail(connection, reason);
         return;
       }
@@ -120,7 +122,9 @@ void xpc_connection_flush(xpc_connection_t connection) {
 
 void xpc_connection_send_hello(xpc_connection_t connection) {
   struct xpc_header header = {
-    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_HELLO,
+    .magic = XPC_WIRE_MAGIC,
+    .version = XPC_WIRE_VERSION,
+    .kind = XPC_PACKET_HELLO,
   };
   /* The first packet on a fresh socket finds room; if not, the next one tells who we are. */
   (void)xpc_packet_send(connection->source.fd, &header, NULL, 0, NULL, 0);

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "../include/pages.h"
 #include "internal.h"
 
 /* A memfd, shared by the allocation that made it and all the objects that box it. */
@@ -35,20 +36,13 @@ static void memory_release(struct xpc_memory *memory) {
   free(memory);
 }
 
-/* 0 when it does not fit. */
-static size_t whole_pages(uint64_t length) {
-  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), sum;
-  if (__builtin_add_overflow(length, page - 1, &sum) || sum > INT64_MAX) return 0;
-  return (size_t)(sum / page * page);
-}
-
 void *xpc_linux_shmem_allocate(size_t length) {
   size_t rounded = whole_pages(length);
   if (rounded == 0) {
     errno = length ? ENOMEM : EINVAL;
     return NULL;
   }
-  int fd = xpc_memfd("xpc-shmem");
+  int fd = xpc_linux_memfd("xpc-shmem");
   if (fd < 0) return NULL;
   if (ftruncate(fd, (off_t)rounded) != 0 ||
       fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {

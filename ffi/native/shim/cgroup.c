@@ -24,12 +24,13 @@ static bool find_group(char *path, size_t size) {
   char line[PATH_SPACE];
   bool found = false;
   FILE *file = fopen("/proc/self/cgroup", "re");
-  if (file == NULL) return false;
-  while (!found && fgets(line, sizeof line, file) != NULL) {
+  if (!file) return false;
+  while (!found && fgets(line, sizeof line, file)) {
     if (strncmp(line, "0::/", 4) != 0) continue;
     line[strcspn(line, "\n")] = '\0';
     /* A group outside of our namespace is shown as "/.."; what is mounted is not it. */
-    int length = strstr(line, "/..") != NULL ? -1 : snprintf(path, size, ROOT "%s", strcmp(line + 3, "/") == 0 ? "" : line + 3);
+    int length =
+      strstr(line, "/..") ? -1 : snprintf(path, size, ROOT "%s", strcmp(line + 3, "/") == 0 ? "" : line + 3);
     found = length > 0 && (size_t)length < size;
     break;
   }
@@ -44,10 +45,10 @@ static uint64_t read_number(const char *group, const char *name, const char *key
   int length = snprintf(path, sizeof path, "%s/%s", group, name);
   if (length < 0 || (size_t)length >= sizeof path) return UINT64_MAX;
   FILE *file = fopen(path, "re");
-  if (file == NULL) return UINT64_MAX;
+  if (!file) return UINT64_MAX;
   uint64_t number = UINT64_MAX;
-  size_t skip = key == NULL ? 0 : strlen(key);
-  while (fgets(line, sizeof line, file) != NULL) {
+  size_t skip = key ? strlen(key) : 0;
+  while (fgets(line, sizeof line, file)) {
     if (skip > 0 && (strncmp(line, key, skip) != 0 || line[skip] != ' ')) continue;
     if (sscanf(line + skip, "%" SCNu64, &number) != 1) number = UINT64_MAX;
     break;

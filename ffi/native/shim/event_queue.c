@@ -194,7 +194,7 @@ int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]) {
   struct stat status = {0};
   (void)fstat(ends[0], &status); /* cannot fail for a descriptor that we have just made */
   *end = (struct read_end){
-      .next = queue->read_ends, .fd = ends[0], .device = status.st_dev, .inode = status.st_ino};
+    .next = queue->read_ends, .fd = ends[0], .device = status.st_dev, .inode = status.st_ino};
   queue->read_ends = end;
   return 0;
 }

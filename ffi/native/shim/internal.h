@@ -35,7 +35,7 @@ int32_t shim_bell_pair(int32_t ends[2]);
 
 /* links.c */
 void shim_link_drained(shim_link *link); /* an event that counted was taken; drops its reference */
-void shim_link_reject(shim_link *link);  /* cancels a link that nobody took, and drops its owner's reference */
+void shim_link_reject(shim_link *link); /* cancels a link that nobody took, and drops its owner's reference */
 void shim_link_hand_over(shim_link *link); /* the owner of the queue owns the link from now on */
 /* Takes the ownership of a link of this list that the owner of the queue has, or returns NULL. Under the lock of
  * their queue. */
@@ -65,8 +65,8 @@ int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_
 void shim_mutex_recheck(void *word);
 
 /* revisions.c: the same for revisions, compared as doubles. Returns an enum shim_wait_result. */
-int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
-                                 uint64_t deadline, const _Atomic uint32_t *cancelled);
+int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin, uint64_t deadline,
+                                 const _Atomic uint32_t *cancelled);
 /* Wakes the waits on a revision so that they see a cancel; those that are just falling asleep see it within
  * SHIM_LOOK_AGAIN, since the word is not ours to change. */
 void shim_revision_recheck(void *revision);

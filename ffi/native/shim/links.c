@@ -36,15 +36,16 @@ struct shim_link {
   uint32_t id;
   shim_queue *queue;
   xpc_connection_t connection;
-  shim_link *next;        /* in the queue's list of links, under the queue's lock */
-  shim_link **place;      /* what points at this link in that list */
-  _Atomic bool owned;     /* the owner of the queue has it: from its making or its PEER event, until its release */
+  shim_link *next;   /* in the queue's list of links, under the queue's lock */
+  shim_link **place; /* what points at this link in that list */
+  _Atomic bool
+    owned; /* the owner of the queue has it: from its making or its PEER event, until its release */
   pthread_mutex_t lock;
   /* Under the lock: */
-  shim_node *last;        /* the place for the final event, until it is queued */
+  shim_node *last; /* the place for the final event, until it is queued */
   struct death_call *death_calls;
   uint32_t undrained;
-  uint32_t under_way;     /* requests and barriers that have not ended yet */
+  uint32_t under_way; /* requests and barriers that have not ended yet */
   bool suspended;
   bool activated;
   bool cancelled;
@@ -99,9 +100,7 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection);
 
 /* Ends a connection that gets no link. Activated first, since the last release of an inactive one is misuse. */
 static void refuse(xpc_connection_t connection) {
-  xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-    (void)event;
-  });
+  xpc_connection_set_event_handler(connection, ^(xpc_object_t event) { (void)event; });
   xpc_connection_activate(connection);
   xpc_connection_cancel(connection);
 }
@@ -136,8 +135,7 @@ void shim_link_drained(shim_link *link) {
 static void on_message(shim_link *link, xpc_object_t message) {
   shim_node *node = calloc(1, sizeof *node);
   if (node == NULL) return; /* dropped: its sender, if it waits for a reply, is told so by XPC */
-  node->event = (shim_event){
-      .kind = SHIM_EVENT_MESSAGE, .source = link->id, .object = xpc_retain(message)};
+  node->event = (shim_event){.kind = SHIM_EVENT_MESSAGE, .source = link->id, .object = xpc_retain(message)};
   push_counted(link, node);
 }
 
@@ -175,7 +173,8 @@ static void on_invalid(shim_link *link) {
   if (first) {
     /* Under the lock: shim_link_forget_death returns only when none of its calls runs, so that the caller may free the
      * context. The deaths are not held back: a thread may sleep for a mutex that the dead one holds. */
-    for (struct death_call *call = link->death_calls; call != NULL; call = call->next) call->call(call->context);
+    for (struct death_call *call = link->death_calls; call != NULL; call = call->next)
+      call->call(call->context);
     push_final(link);
   }
   pthread_mutex_unlock(&link->lock);
@@ -270,7 +269,8 @@ shim_link *shim_link_to_endpoint(shim_queue *queue, void *endpoint) {
 }
 
 shim_link *shim_link_listen(shim_queue *queue, const char *name) {
-  return create_owned(queue, xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
+  return create_owned(queue,
+                      xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
 }
 
 shim_link *shim_link_listen_anonymous(shim_queue *queue) {
@@ -301,7 +301,9 @@ void shim_link_activate(shim_link *link) {
   if (first) xpc_connection_activate(link->connection);
 }
 
-void shim_link_send(shim_link *link, void *message) { xpc_connection_send_message(link->connection, message); }
+void shim_link_send(shim_link *link, void *message) {
+  xpc_connection_send_message(link->connection, message);
+}
 
 int shim_link_request(shim_link *link, void *message, uint32_t request) {
   /* Before anything is sent: from then on the caller is promised one event. */

@@ -10,6 +10,7 @@
 
 #include <xpc/xpc.h>
 
+#include "../include/pages.h"
 #include "internal.h"
 
 #if defined(__linux__)
@@ -24,18 +25,12 @@
 #if defined(__linux__)
 #ifndef F_ADD_SEALS
 #define F_ADD_SEALS 1033
-#define F_GET_SEALS 1034
 #define F_SEAL_SEAL 0x0001
 #define F_SEAL_SHRINK 0x0002
 #define F_SEAL_GROW 0x0004
-#define F_SEAL_WRITE 0x0008
 #endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-#ifndef MFD_CLOEXEC
-#define MFD_CLOEXEC 1u
-#define MFD_ALLOW_SEALING 2u
 #endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -43,10 +38,7 @@
 #endif
 #endif
 
-uint64_t shim_memory_page_size(void) {
-  long size = sysconf(_SC_PAGESIZE);
-  return size > 0 ? (uint64_t)size : 4096;
-}
+uint64_t shim_memory_page_size(void) { return page_size(); }
 
 uint64_t shim_memory_physical(void) {
 #if defined(__linux__)
@@ -61,19 +53,12 @@ uint64_t shim_memory_physical(void) {
 #endif
 }
 
-/* The length in whole pages, or 0 when it is 0 or does not fit. */
-static size_t whole_pages(uint64_t length) {
-  uint64_t page = shim_memory_page_size();
-  if (length == 0 || length > (uint64_t)INTPTR_MAX - page) return 0;
-  return (size_t)((length + page - 1) / page * page);
-}
-
 int shim_memory_create(uint64_t length, shim_mapping *mapping) {
   size_t mapped = whole_pages(length);
   if (mapped == 0) return -EINVAL;
 #if defined(__linux__)
   void *address = xpc_linux_shmem_allocate(mapped);
-  if (address == NULL) return -errno;
+  if (!address) return -errno;
 #else
   void *address = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
   if (address == MAP_FAILED) return -errno;
@@ -87,7 +72,7 @@ int shim_memory_create(uint64_t length, shim_mapping *mapping) {
 int shim_memory_create_read_only(uint64_t length, shim_mapping *mapping) {
   size_t mapped = whole_pages(length);
   if (mapped == 0) return -EINVAL;
-  int fd = memfd_create("xpc-shmem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  int fd = xpc_linux_memfd("xpc-shmem");
   if (fd < 0) return -errno;
   void *address = MAP_FAILED;
   if (ftruncate(fd, (off_t)mapped) == 0) {
@@ -203,7 +188,7 @@ int shim_memory_open_read_only(void *object, uint64_t length, shim_mapping *mapp
 static uint64_t count_absent(void *address, size_t mapped) {
   enum { PAGES = 4096 };
   unsigned char resident[PAGES];
-  size_t page = (size_t)shim_memory_page_size();
+  size_t page = (size_t)page_size();
   uint64_t absent = 0;
   for (size_t done = 0; done < mapped;) {
     size_t length = mapped - done < PAGES * page ? mapped - done : PAGES * page;
@@ -224,7 +209,7 @@ int shim_memory_prefault(void *address, uint64_t length, bool writable) {
   if (madvise(address, mapped, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0) return 0;
   if (errno != EINVAL) return -ENOMEM; /* EINVAL: a kernel before 5.14, which has to be shown each page */
 #endif
-  uint64_t page = shim_memory_page_size();
+  uint64_t page = page_size();
   for (uint64_t offset = 0; offset < mapped; offset += page) {
     volatile uint8_t *byte = (volatile uint8_t *)address + offset;
     if (writable) {

@@ -100,8 +100,8 @@ double shim_revision_commit(shim_audience *audience, void *revision, uint32_t in
 
 void shim_revision_recheck(void *revision) { (void)shim_wake(low_half(revision), true); }
 
-int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
-                                 uint64_t deadline, const _Atomic uint32_t *cancelled) {
+int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin, uint64_t deadline,
+                                 const _Atomic uint32_t *cancelled) {
   /* Compared as doubles, which is what the caller has seen: a hostile peer may write a number beyond 2^53, which
    * must neither look like a new change at each wait nor be cast out of range. */
   const _Atomic uint64_t *word = revision;
@@ -136,9 +136,7 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
   return result;
 }
 
-void shim_revision_park(void *parked) {
-  (void)atomic_fetch_or((_Atomic uint32_t *)parked, SHIM_PARKED_BELL);
-}
+void shim_revision_park(void *parked) { (void)atomic_fetch_or((_Atomic uint32_t *)parked, SHIM_PARKED_BELL); }
 
 void shim_revision_unpark(void *parked) {
   (void)atomic_fetch_and((_Atomic uint32_t *)parked, ~SHIM_PARKED_BELL);

@@ -33,11 +33,10 @@ static void *run(void *argument) {
   shim_wait *wait = argument;
   shim_node *node = wait->node;
   if (wait->parked == NULL) {
-    node->event.value =
-        shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
+    node->event.value = shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
   } else {
-    node->event.value = shim_revision_wait_until(wait->word, wait->parked, wait->after, 0, wait->deadline,
-                                                 &wait->cancelled);
+    node->event.value =
+      shim_revision_wait_until(wait->word, wait->parked, wait->after, 0, wait->deadline, &wait->cancelled);
   }
   node->event.kind = SHIM_EVENT_WAIT;
   node->event.request = wait->request;
@@ -99,7 +98,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
 int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
                           double milliseconds) {
   shim_wait like = {
-      .word = word, .request = request, .owner = owner, .deadline = shim_deadline(milliseconds)};
+    .word = word, .request = request, .owner = owner, .deadline = shim_deadline(milliseconds)};
   return start(queue, &like);
 }
 

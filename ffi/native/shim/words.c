@@ -32,14 +32,10 @@ extern int os_sync_wake_by_address_all(void *address, size_t size, uint32_t flag
 
 uint32_t shim_version(void) { return SHIM_VERSION; }
 
-uint32_t shim_word_load(const void *word) {
-  return atomic_load((const _Atomic uint32_t *)word);
-}
+uint32_t shim_word_load(const void *word) { return atomic_load((const _Atomic uint32_t *)word); }
 
 /* A double, since a BigInt for each look would be garbage to collect. */
-double shim_word_load64(const void *word) {
-  return (double)atomic_load((const _Atomic uint64_t *)word);
-}
+double shim_word_load64(const void *word) { return (double)atomic_load((const _Atomic uint64_t *)word); }
 
 uint64_t shim_now(void) {
 #if defined(__APPLE__)
@@ -111,9 +107,9 @@ bool shim_wait_is_native(void) { return os_sync_wait_on_address != NULL; }
 int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds) {
   if (shim_wait_is_native()) {
     int result = nanoseconds == 0
-                     ? os_sync_wait_on_address(word, expected, 4, SYNC_SHARED)
-                     : os_sync_wait_on_address_with_timeout(word, expected, 4, SYNC_SHARED,
-                                                            OS_CLOCK_MACH_ABSOLUTE_TIME, nanoseconds);
+                   ? os_sync_wait_on_address(word, expected, 4, SYNC_SHARED)
+                   : os_sync_wait_on_address_with_timeout(word, expected, 4, SYNC_SHARED,
+                                                          OS_CLOCK_MACH_ABSOLUTE_TIME, nanoseconds);
     if (result < 0 && errno == ETIMEDOUT) return -ETIMEDOUT;
     return 0; /* EINTR; EFAULT (the page was out): the caller loads the word, which brings it in */
   }

@@ -26,6 +26,9 @@ __attribute__((visibility("default"))) int xpc_linux_shmem_deallocate(void *addr
  * over it; 0, or -1 and errno (EINVAL for any other address). */
 __attribute__((visibility("default"))) int xpc_linux_shmem_forget(void *address, size_t length);
 
+/* A new memfd of no length that can be sealed, and that nobody can execute; -1 and errno. */
+__attribute__((visibility("default"))) int xpc_linux_memfd(const char *name);
+
 /*
  * Whether a received descriptor is memory that may be mapped: a memfd of at least `length` bytes whose maker
  * can neither shrink it (a read would then fault) nor run out of huge pages for it. 0, or EPERM, EMSGSIZE or

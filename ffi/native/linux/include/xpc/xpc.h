@@ -2,6 +2,10 @@
  * xpc/xpc.h: XPC for Linux: objects. The names, types and ownership are those of Apple's libxpc, of which
  * this is a part; xpc/linux.h has what is beyond it.
  *
+ * This is a C API in its own right: a program in C that was written for this part of Apple's XPC compiles
+ * against it unchanged (clang -fblocks; link libxpc_shmem.so, and libxpc_blocks.a where the program has no blocks
+ * runtime). So it has functions that @xpc/shmem itself never calls.
+ *
  * Ownership: what `create` and `copy` give belongs to the caller (+1, xpc_release); what `get` gives belongs
  * to its container. Setters retain values and copy keys and bytes. Getters of a wrong type or a missing
  * key give 0, false, NULL, NaN or -1. Functions that change an object, or need a connection, abort the

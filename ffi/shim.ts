@@ -39,8 +39,8 @@ export const shim = {
   shim_link_forget_death: { parameters: [link, "pointer"], result: "void" },
 
   // owner.c
-  /** `mutexes`, `stride`, `count`, `owner`, `gone` */
-  shim_owner_create: { parameters: [memory, "u32", "u32", "u32", memory], result: owner },
+  /** `mutexes`, `revisions`, `stride`, `count`, `owner`, `gone` */
+  shim_owner_create: { parameters: [memory, memory, "u32", "u32", "u32", memory], result: owner },
   shim_owner_free: { parameters: [owner], result: "void" },
   /** Its address is what `shim_link_on_death` calls. */
   shim_owner_died: { type: "pointer" },

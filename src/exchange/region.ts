@@ -166,4 +166,43 @@ export class ReadableRegion extends Region {
   ): ReadOnlyView<V> {
     return this.linked.mapping.view(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
   }
+
+  /**
+   * A view as ordinary functions take it, no copy: for `crypto.subtle.digest`, `Deno.writeFile`, `TextDecoder`,
+   * `Atomics.load`, `ImageData` or WebGPU's `writeBuffer`, which only read. Unsafe, since the type lets writes through:
+   * where clients may only read, the kernel ends a process that writes to the view. Prefer {@linkcode view}, whose type
+   * refuses them; copy with `view(Uint8Array).slice()`, or with `target.set(view(Uint8Array))` into an array that is
+   * used again.
+   *
+   * Await what uses the view before the region is closed. A buffer that is transferred
+   * (`postMessage(view, [view.buffer])`, or `enqueue` of a byte stream) leaves the view empty, and its memory mapped
+   * until the process ends.
+   *
+   * @typeParam V the view, such as `Float32Array`
+   * @param Type its class: any typed array, or `DataView`
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size
+   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @returns the view; it has length 0 once the region is closed
+   * @throws {TypeError} if the region is closed, or an argument is of another type
+   * @throws {RangeError} if the part is not inside of the region, or not aligned
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using server = await serve("com.example.digest", {
+   *   regions: { frame: { byteLength: 4096, clients: "read" } },
+   * });
+   * await using client = await connect("com.example.digest");
+   * const frame = await client.open("frame");
+   * const digest = await crypto.subtle.digest("SHA-256", frame.unsafeView(Uint8Array));
+   * assert(digest.byteLength === 32);
+   *
+   * const copy = new Uint8Array(frame.byteLength);
+   * copy.set(frame.view(Uint8Array)); // a copy needs no unsafe view
+   * ```
+   */
+  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
+    return this.linked.mapping.view(Type, byteOffset, length);
+  }
 }

@@ -24,9 +24,11 @@ import {
   LOCK_BYTES,
   MAXIMUM_REGIONS,
   MUTEX_OWNER,
+  mutexAt,
   SERVER_BYTES,
   SERVER_OWNER,
   serverParkedAt,
+  sharedRevisionAt,
   STRIDE,
 } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
@@ -118,7 +120,8 @@ export class ClientLink implements LinkEnd {
     // Set last and so undone first: what the server holds stays held when it is we who leave.
     const serverDeath = undo.use(
       new OwnerDeath(queue.library, connection, {
-        mutexes: welcome.locks.word(0),
+        mutexes: welcome.locks.word(mutexAt(0)),
+        revisions: welcome.locks.word(sharedRevisionAt(0), 8),
         stride: STRIDE,
         count: MAXIMUM_REGIONS,
         owner: SERVER_OWNER,
@@ -192,7 +195,7 @@ export class ClientLink implements LinkEnd {
       }
       // The link may have been closed or orphaned while the reply was under way.
       if (this.#closing !== undefined || this.#orphaned) throw goneError(name);
-      const mapping = Mapping.open(memory, byteLength, options.prefault);
+      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
       const region = new LinkedRegion(this, { name, index, generation, clients }, mapping, (closed) => {
         this.#regions.delete(closed);
         if (this.#orphaned && this.#regions.size === 0) this.#unused.resolve();

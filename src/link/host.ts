@@ -187,7 +187,10 @@ export class Host implements LinkEnd {
   #receive(peer: Peer, message: IncomingMessage): void {
     using _ = message;
     const { op } = message.values;
-    if (!message.expectsReply) return;
+    if (!message.expectsReply) {
+      if (op === "committed" && peer.link !== undefined) this.#wake();
+      return;
+    }
     try {
       const operation = typeof op === "string" && Object.hasOwn(this.#operations, op)
         ? this.#operations[op]

@@ -33,7 +33,7 @@ export class RegionTable {
       this.#checkOpen("add", name);
       if (this.#regions.has(name)) {
         throw new TypeError(
-          `Cannot add the region "${name}": the server has one of that name. Use replace() to change it`,
+          `Cannot add the region "${name}": there is one of that name. Use replace() to change it`,
         );
       }
       const index = this.#regions.size;

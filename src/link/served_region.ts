@@ -70,10 +70,5 @@ export function checkRegionOptions(name: string, options: unknown): asserts opti
 /** Makes the memory of a region. */
 export async function makeMapping(name: string, options: RegionOptions): Promise<Mapping> {
   const { byteLength, clients = "write", prefault = false } = options;
-  try {
-    return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault });
-  } catch (error) {
-    if (error instanceof RangeError) throw new RangeError(`${error.message} (region "${name}")`);
-    throw error;
-  }
+  return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault, name });
 }

@@ -2,7 +2,14 @@ import { Mapping } from "../memory/mapping.ts";
 import { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { type Connection, FileDescriptor, type SharedMemory } from "../xpc/mod.ts";
-import { CLIENT_BYTES, clientParkedAt, MAXIMUM_REGIONS, STRIDE } from "./layout.ts";
+import {
+  CLIENT_BYTES,
+  clientParkedAt,
+  MAXIMUM_REGIONS,
+  mutexAt,
+  sharedRevisionAt,
+  STRIDE,
+} from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 
 /** What a server keeps of a client that said hello: its words, its place in the audience, the doorbells. */
@@ -32,7 +39,8 @@ export class ServerLink {
     this.#words = undo.use(Mapping.open(words, CLIENT_BYTES));
     this.#death = undo.use(
       new OwnerDeath(library, connection, {
-        mutexes: locks.word(0),
+        mutexes: locks.word(mutexAt(0)),
+        revisions: locks.word(sharedRevisionAt(0), 8),
         stride: STRIDE,
         count: MAXIMUM_REGIONS,
         owner,

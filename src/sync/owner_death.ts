@@ -5,7 +5,9 @@ import type { Address, ShimOwner } from "../../ffi/types.ts";
 export interface OwnedWords {
   /** The first of its mutexes. */
   readonly mutexes: Address;
-  /** How far apart the mutexes are, in bytes. */
+  /** The first of the revisions that it may commit. */
+  readonly revisions: Address;
+  /** How far apart the mutexes are, and the revisions, in bytes. */
   readonly stride: number;
   /** How many there are. */
   readonly count: number;
@@ -41,9 +43,9 @@ export class OwnerDeath implements Disposable {
    * @throws {Error} if no memory is left
    */
   constructor(library: Library, link: Mortal, words: OwnedWords) {
-    const { mutexes, stride, count, owner, gone } = words;
+    const { mutexes, revisions, stride, count, owner, gone } = words;
     const { shim } = library;
-    const handle = shim.shim_owner_create(mutexes, stride, count, owner, gone);
+    const handle = shim.shim_owner_create(mutexes, revisions, stride, count, owner, gone);
     if (handle === null) throw new Error("Cannot watch the owner of locks: no memory is left");
     this.#library = library;
     this.#handle = handle;

@@ -81,16 +81,14 @@ export function signalOf(options: { readonly signal?: AbortSignal | undefined })
 }
 
 /**
- * A revision, checked.
+ * A revision, checked. No revision is below 0, so that every revision comes after a negative number.
  *
- * @throws {TypeError} if it is not an integer, 0 or more
+ * @throws {TypeError} if it is not an integer
  */
 export function revisionOf(value: number, option: string): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value;
+  if (Number.isInteger(value)) return value; // a hostile peer may make revisions beyond 2 ** 53
   throw new TypeError(
-    `Cannot wait for a revision after ${
-      inWords(value)
-    }: \`${option}\` is a revision, an integer of 0 or more`,
+    `Cannot wait for a revision after ${inWords(value)}: \`${option}\` is a revision, an integer`,
   );
 }
 

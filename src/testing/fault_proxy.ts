@@ -1,7 +1,6 @@
 import "./_library.ts";
 import { BrokerClient, type BrokerListener, type BrokerSelection } from "../broker/broker_client.ts";
-import { integerOf } from "../link/protocol.ts";
-import { Connection, type ConnectionHandlers, Endpoint, Listener } from "../xpc/mod.ts";
+import { Connection, type ConnectionHandlers, Listener } from "../xpc/mod.ts";
 import { Relay } from "./_relay.ts";
 import type { FaultPlan } from "./faults.ts";
 
@@ -116,10 +115,9 @@ export class FaultProxy implements AsyncDisposable {
     await Promise.all(this.#ending);
     await this.#listener?.close();
     if (this.#generation > 0) {
-      const generation = BigInt(this.#generation);
+      const registration = { name: this.name, generation: this.#generation };
       const timeout = AbortSignal.timeout(UNREGISTER_TIMEOUT);
-      await this.#broker.request({ op: "unregister", name: this.name, generation }, timeout)
-        .catch(() => {}); // no broker: nothing is registered
+      await this.#broker.unregister(registration, timeout).catch(() => {}); // no broker: nothing is registered
     }
     if (this.#broker.claims.get(this.name) === this) this.#broker.claims.delete(this.name);
     await this.#broker.release();
@@ -134,11 +132,9 @@ export class FaultProxy implements AsyncDisposable {
 
   async #register(policy: "reject" | "replace"): Promise<void> {
     using endpoint = this.#listener!.endpoint();
-    const after = BigInt(this.#generation);
-    const request = { op: "register", name: this.name, endpoint, policy, after };
-    const reply = await this.#broker.request(request, this.#stop.signal);
-    if (reply["ok"] !== true) throw new Error(`Cannot start the proxy "${this.name}": ${reply["message"]}`);
-    this.#generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER) ?? 0;
+    const request = { name: this.name, endpoint, policy, after: this.#generation };
+    const reply = await this.#broker.register(request, this.#stop.signal);
+    this.#generation = reply.generation;
   }
 
   /** Another broker: registers there too. */
@@ -165,12 +161,8 @@ export class FaultProxy implements AsyncDisposable {
   /** Connects on to the server, whichever is there by then. */
   async #connect(relay: Relay): Promise<void> {
     try {
-      const found = await this.#broker.lookup(this.target, 0n, this.#stop.signal);
-      const { endpoint } = found;
-      if (!(endpoint instanceof Endpoint)) {
-        throw new Error(`Cannot find "${this.target}": ${found["message"]}`);
-      }
-      using _ = endpoint;
+      const found = await this.#broker.lookup(this.target, 0, this.#stop.signal);
+      using endpoint = found.endpoint;
       const server = await Connection.toEndpoint(endpoint, {
         message: (message) => relay.receive("server", message),
         closed: () => this.#end(relay),

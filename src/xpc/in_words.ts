@@ -1,15 +1,14 @@
+/** The longest text that {@linkcode inWords} gives. */
+const MAX_LENGTH = 100;
+
 /**
- * A value as an error message shows it: short, on one line, whatever the value is.
+ * A value as an error message shows it: short, on one line, and so that `"4096"` and `4096` differ.
  *
- * @param value any value, perhaps of another type than was asked for
+ * @param value what a caller passed
+ * @returns its text
  */
 export function inWords(value: unknown): string {
-  if (typeof value === "string") {
-    return JSON.stringify(value.length > 64 ? `${value.slice(0, 61)}...` : value);
-  }
-  if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "function") return `the function ${value.name || "(anonymous)"}`;
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value === "object" && value !== null) return "an object";
-  return String(value); // a number, a boolean, a symbol, null or undefined
+  const options = { depth: 0, strAbbreviateSize: 60, iterableLimit: 4, breakLength: Infinity };
+  const text = Deno.inspect(value, options);
+  return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH - 3)}...`;
 }

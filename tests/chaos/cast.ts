@@ -131,13 +131,15 @@ export class Cast implements AsyncDisposable {
 
   async #disturb({ to, kind, lasts }: Disturbance): Promise<void> {
     const actor = this.#actors.get(to)!;
+    if (kind.startsWith("kill") && this.killed.has(to)) return; // once in a round is enough
     switch (kind) {
       case "kill":
         return await this.#replace(actor, lasts);
       case "kill-holding": {
+        this.killed.add(to);
         const server = this.server;
         const held = await actor.call("hold", {}, HOLD_BOUND).then(() => true, () => false);
-        if (held && !this.killed.has(to)) this.victims.push({ id: actor.id, server });
+        if (held) this.victims.push({ id: actor.id, server });
         return await this.#replace(actor, lasts);
       }
       case "stop":
@@ -158,9 +160,8 @@ export class Cast implements AsyncDisposable {
     }
   }
 
-  /** Kills one, and starts another in its place some time later; one that was killed a moment ago is left alone. */
+  /** Kills one, and starts another in its place some time later. */
   async #replace(actor: Actor, after: number): Promise<void> {
-    if (this.#actors.get(actor.name) !== actor || this.killed.has(actor.name)) return;
     this.killed.add(actor.name);
     await within(actor.kill(), BOUND, `${actor.name} does not die`);
     await pause(after);

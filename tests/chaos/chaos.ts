@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly seed: number;
   /** What may happen. */
   readonly kinds?: readonly Kind[] | undefined;
+  /** Called after the disturbances of each round, before the invariants are checked. */
+  readonly disturbed?: ((cast: Cast) => void | Promise<void>) | undefined;
   /** Gets a line for each round. */
   readonly log?: ((line: string) => void) | undefined;
 }
@@ -31,7 +33,8 @@ export function brokers(): BrokerKind[] {
  *
  * @throws {Error} that tells the seed, the plan of the round, and the last lines of each process
  */
-export async function run({ rounds, seed, kinds = KINDS, log = () => {} }: RunOptions): Promise<void> {
+export async function run(options: RunOptions): Promise<void> {
+  const { rounds, seed, kinds = KINDS, disturbed, log = () => {} } = options;
   const available = brokers();
   for (let first = 1; first <= rounds; first += ROUNDS_OF_A_CAST) {
     const kind = available[((first - 1) / ROUNDS_OF_A_CAST) % available.length]!;
@@ -45,6 +48,7 @@ export async function run({ rounds, seed, kinds = KINDS, log = () => {} }: RunOp
       const begin = performance.now();
       await orExplain(`in round ${round}`, seed, disturbances, cast, async () => {
         await cast.disturb(disturbances);
+        await disturbed?.(cast);
         await invariants.check();
       });
       const took = Math.round(performance.now() - begin);

@@ -306,7 +306,7 @@ static void unsafe_directory(void) {
   xpc_connection_t client = connect_to("any", errors);
   CHECK(await(errors) && last_error == XPC_ERROR_CONNECTION_INVALID);
   char *reason = xpc_connection_copy_invalidation_reason(client);
-  CHECK(reason && strstr(reason, "only this user") != NULL);
+  CHECK(reason && strstr(reason, "others can enter it") != NULL);
   free(reason);
   xpc_release(client);
   CHECK(chmod(path, 0700) == 0);

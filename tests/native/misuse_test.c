@@ -47,6 +47,15 @@ static void resumed_too_often(void) {
   xpc_connection_resume(connection);
 }
 
+static void resumed_after_cancel(void) {
+  xpc_connection_t connection = xpc_connection_create(NULL, NULL);
+  ignore_events(connection);
+  xpc_connection_activate(connection);
+  xpc_connection_suspend(connection);
+  xpc_connection_cancel(connection);
+  xpc_connection_resume(connection);
+}
+
 static void not_a_dictionary(void) {
   xpc_connection_t connection = xpc_connection_create_mach_service("x", NULL, 0);
   xpc_connection_send_message(connection, xpc_string_create("x"));
@@ -130,6 +139,26 @@ static void wrong_reply(void) {
   });
 }
 
+static dispatch_source_t make_source(void) {
+  return dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, STDIN_FILENO, 0, NULL);
+}
+
+static void inactive_source(void) { dispatch_release(make_source()); }
+
+static void resumed_source(void) {
+  dispatch_source_t source = make_source();
+  dispatch_resume(source);
+  dispatch_resume(source);
+}
+
+static void resumed_queue(void) { dispatch_resume(dispatch_queue_create(NULL, NULL)); }
+
+static void closed_descriptor(void) {
+  dispatch_source_t source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, 987, 0, NULL);
+  dispatch_activate(source);
+  dispatch_semaphore_wait(dispatch_semaphore_create(0), dispatch_time(0, 10 * (int64_t)NSEC_PER_SEC));
+}
+
 static const struct {
   const char *name;
   void (*run)(void);
@@ -139,6 +168,7 @@ static const struct {
   {"last release of an inactive connection", inactive, "last release of an inactive connection"},
   {"last release of a suspended connection", suspended, "last release of a suspended connection"},
   {"resuming too often", resumed_too_often, "resumed too often"},
+  {"resuming after a cancel", resumed_after_cancel, "resumed too often"},
   {"sending what is not a dictionary", not_a_dictionary, "given a string, needs a dictionary"},
   {"sending a connection", unsendable_value, "a connection cannot be sent"},
   {"a string for a connection", wrong_type, "given a string, needs a connection"},
@@ -151,6 +181,10 @@ static const struct {
   {"a message on a peer without a handler", no_handler, "without a handler"},
   {"releasing the runtime's reference", released_peer, "release"}, /* whichever side notices first */
   {"a reply through the wrong connection", wrong_reply, "a reply through the wrong connection"},
+  {"last release of an inactive source", inactive_source, "a source that was never activated"},
+  {"resuming an active source", resumed_source, "a source is not suspended"},
+  {"resuming a queue", resumed_queue, "a serial queue is not suspended"},
+  {"a source of a closed descriptor", closed_descriptor, "descriptor 987 is not open"},
 };
 
 int run_role(const char *role, char **arguments) {

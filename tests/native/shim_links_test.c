@@ -92,10 +92,13 @@ static struct pair open_pair(void) {
   pair.link = shim_link_to_endpoint(pair.client->queue, endpoint);
   xpc_release(endpoint);
   shim_link_activate(pair.link);
+  send_numbered(pair.link, -1); /* a listener learns of a client with its first message */
   shim_event event;
   if (!expect(pair.server, &event, SHIM_EVENT_PEER, pair.listener)) abort();
   pair.peer = event.link;
   shim_link_activate(pair.peer);
+  if (!expect(pair.server, &event, SHIM_EVENT_MESSAGE, pair.peer)) abort();
+  xpc_release(event.object);
   return pair;
 }
 

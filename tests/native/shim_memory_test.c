@@ -4,10 +4,14 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,8 +20,82 @@
 #include "../../ffi/native/shim/internal.h"
 #include "harness.h"
 
+/* libxpc's own: an object as it is when it was received. */
+xpc_object_t xpc_shmem_adopt(int fd, uint64_t length);
+
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB 4u
+#endif
+
+/* ------------------------------------------------------------------- a control group that is ours ---- */
+
+enum { IMPOSSIBLE = 77 }; /* the exit status of "limited" where the system does not let it */
+
+static bool write_file(const char *folder, const char *name, const char *format, ...) {
+  char path[512];
+  (void)snprintf(path, sizeof path, "%.400s/%s", folder, name);
+  FILE *file = fopen(path, "we");
+  if (file == NULL) return false;
+  va_list arguments;
+  va_start(arguments, format);
+  bool written = vfprintf(file, format, arguments) > 0;
+  va_end(arguments);
+  return fclose(file) == 0 && written;
+}
+
+/* A file system of our own where the groups are, with a folder for ours. */
+static bool pretend_groups(char *folder, size_t size) {
+  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return false;
+  char line[256] = "";
+  FILE *file = fopen("/proc/self/cgroup", "re");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL && strncmp(line, "0::/", 4) != 0) continue;
+  if (file == NULL || fclose(file) != 0 || strncmp(line, "0::/", 4) != 0 || strstr(line, "/..")) return false;
+  line[strcspn(line, "\n")] = '\0';
+  if (mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) != 0) return false;
+  (void)snprintf(folder, size, "/sys/fs/cgroup%s", strcmp(line + 3, "/") == 0 ? "" : line + 3);
+  for (char *end = folder + strlen("/sys/fs/cgroup"); *end != '\0';) {
+    end += 1 + strcspn(end + 1, "/");
+    char rest = *end;
+    *end = '\0';
+    if (mkdir(folder, 0700) != 0) return false;
+    *end = rest;
+  }
+  return true;
+}
+
+/* "limited": prefaults in a group with little left, then in one with enough. The number of the step that
+ * failed, or 0. */
+static int run_limited(void) {
+  enum { LENGTH = 16 << 20, MUCH = 1 << 30 };
+  char folder[512];
+  if (!pretend_groups(folder, sizeof folder)) return IMPOSSIBLE;
+  shim_mapping mapping;
+  if (shim_memory_create(LENGTH, &mapping) != 0) return 1;
+  unsigned char resident[LENGTH / 4096 + 1];
+  if (!write_file(folder, "memory.max", "%d\n", MUCH)) return 2;
+  if (!write_file(folder, "memory.current", "%d\n", MUCH - LENGTH + 4096)) return 3;
+  if (!write_file(folder, "memory.stat", "anon 1\nactive_file 0\ninactive_file 0\n")) return 4;
+  if (shim_memory_prefault(mapping.address, LENGTH, true) != -ENOMEM) return 5;
+  if (shim_memory_prefault(mapping.address, LENGTH, false) != -ENOMEM) return 6;
+  if (mincore(mapping.address, LENGTH, resident) != 0) return 7;
+  for (size_t i = 0; i < LENGTH / shim_memory_page_size(); i++) {
+    if (resident[i] & 1) return 8; /* refused, but pages were touched */
+  }
+  if (shim_memory_prefault(mapping.address, LENGTH / 2, true) != 0) return 9;
+  if (shim_memory_prefault(mapping.address, LENGTH, true) != 0) return 10; /* half of it is there already */
+  if (shim_memory_close(mapping.address, mapping.mapped) != 0) return 11;
+  if (shim_memory_create(LENGTH, &mapping) != 0) return 12;
+  /* Cached files give way. */
+  if (!write_file(folder, "memory.stat", "anon 1\nactive_file 4096\ninactive_file 4096\n")) return 13;
+  if (shim_memory_prefault(mapping.address, LENGTH, true) != 0) return 14;
+  if (!write_file(folder, "memory.max", "max\n")) return 15;
+  return shim_memory_close(mapping.address, mapping.mapped) == 0 ? 0 : 16;
+}
+
 /* "trespass" FD LENGTH: maps as a client does, reads, and then writes. */
 int run_role(const char *role, char **arguments) {
+  if (strcmp(role, "limited") == 0) return run_limited();
   if (strcmp(role, "trespass") != 0) return -1;
   xpc_object_t fd = xpc_fd_create(atoi(arguments[0]));
   shim_mapping mapping;
@@ -159,6 +237,43 @@ static void refused(void) {
   CHECK(count_fds() == fds);
 }
 
+/* A received shmem object says the same of its memory. */
+static void refused_shmem(int fd, uint64_t length, int error) {
+  shim_mapping mapping = {.mapped = 12345};
+  xpc_object_t object = xpc_shmem_adopt(fd, length);
+  CHECK(shim_memory_open(object, length, &mapping) == error);
+  CHECK(mapping.mapped == 12345 && mapping.address == NULL);
+  xpc_release(object);
+}
+
+static void refused_for_what_it_is(void) {
+  const uint64_t page = shim_memory_page_size();
+  int fd = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  CHECK(ftruncate(fd, (off_t)page) == 0);
+  refused_shmem(fd, page, -EPERM);
+  fd = memfd_create("short", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  CHECK(ftruncate(fd, (off_t)page - 1) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+  refused_shmem(fd, page, -EMSGSIZE);
+  /* Huge pages, of which none may be left when one is touched. */
+  const uint64_t huge = 2 << 20;
+  for (int i = 0; i < 2; i++) {
+    fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+    if (fd < 0) continue; /* a kernel without them */
+    CHECK(ftruncate(fd, (off_t)huge) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+    if (i == 0) refused_shmem(fd, huge, -EPERM);
+    else refused_descriptor(fd, huge, -EPERM);
+  }
+}
+
+static void limited(void) {
+  int status = wait_exit(spawn_role("limited", NULL, NULL));
+  if (WIFEXITED(status) && WEXITSTATUS(status) == IMPOSSIBLE) {
+    printf("# prefaulting in a control group is not tested: no mount namespace can be had\n");
+    return;
+  }
+  if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0)) printf("# status %#x\n", (unsigned)status);
+}
+
 static void sparse(void) {
   const uint64_t length = UINT64_C(8) << 30;
   shim_mapping ours, theirs;
@@ -209,6 +324,8 @@ const struct test tests[] = {
   {"memory: only the right objects", wrong_objects},
   {"memory: read-only is the kernel's word", read_only},
   {"memory: descriptors that could change or fault are refused", refused},
+  {"memory: what is refused is refused for what it is", refused_for_what_it_is},
+  {"memory: prefaulting stays within the control group's limit", limited},
   {"memory: 8 GiB cost the pages that are touched", sparse},
   {"memory: nothing is left behind", nothing_left},
   {NULL, NULL},

@@ -189,6 +189,8 @@ static void crafted_frames(void) {
 
   int file = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
   CHECK(decode((const uint8_t *)"\x0e\x01\0\0\0\x01\0\0\0a\0\x0c\x01", 13, &file, 1) == NULL); /* no port */
+  file = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  CHECK(decode((const uint8_t *)"\x0e\x01\0\0\0\x01\0\0\0a\0\x0c\x01", 13, &file, 1) == NULL); /* a socket */
   file = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
   CHECK(decode((const uint8_t *)"\x0e\0\0\0\0", 5, &file, 1) == NULL); /* nobody's descriptor */
 
@@ -215,6 +217,31 @@ static void crafted_frames(void) {
     xpc_release(nested);
     if (object) xpc_release(object);
   }
+}
+
+/* A message of as many values as a message may have, and of one more, in both directions. */
+static void many_values(void) {
+  uint8_t *bytes = calloc(1, 17 + XPC_VALUE_LIMIT);
+  for (uint32_t count = XPC_VALUE_LIMIT - 2; count <= XPC_VALUE_LIMIT - 1; count++) {
+    const uint8_t head[] = {0x0e, 1, 0, 0, 0, 1, 0, 0, 0, 'a', 0, 0x0d};
+    memcpy(bytes, head, sizeof head);
+    memcpy(bytes + sizeof head, &count, sizeof count);
+    memset(bytes + sizeof head + sizeof count, XPC_KIND_NULL, count);
+    xpc_object_t object = decode(bytes, sizeof head + sizeof count + count, NULL, 0);
+    CHECK((object != NULL) == (count == XPC_VALUE_LIMIT - 2));
+    xpc_object_t array = xpc_array_create_empty(), message = xpc_dictionary_create_empty();
+    xpc_object_t null = xpc_null_create();
+    for (uint32_t i = 0; i < count; i++) xpc_array_append_value(array, null);
+    xpc_dictionary_set_value(message, "a", array);
+    struct xpc_capture capture = {0};
+    CHECK((xpc_wire_encode(message, &capture) == NULL) == (object != NULL));
+    xpc_capture_clear(&capture);
+    if (object) xpc_release(object);
+    xpc_release(message);
+    xpc_release(array);
+  }
+  CHECK(XPC_VALUE_LIMIT == 65536); /* what <xpc/connection.h> says */
+  free(bytes);
 }
 
 /* Shared memory that its maker could take away, or that is shorter than it says. */
@@ -309,12 +336,13 @@ static void service_address(const char *name, struct sockaddr_un *address) {
 }
 
 /* Asks until the service has dealt with all that was sent: its descriptors are as many as before. */
+/* Fewer are right as well: the first count may have seen the connection of the server's start, just ending. */
 static bool settles(xpc_connection_t client, uint64_t fds) {
   for (int i = 0; i < 20000; i++) {
     xpc_object_t reply = ask(client, "ping");
-    bool same = xpc_get_type(reply) == XPC_TYPE_DICTIONARY && xpc_dictionary_get_uint64(reply, "fds") == fds;
+    bool few = xpc_get_type(reply) == XPC_TYPE_DICTIONARY && xpc_dictionary_get_uint64(reply, "fds") <= fds;
     xpc_release(reply);
-    if (same) return true;
+    if (few) return true;
   }
   return false;
 }
@@ -353,23 +381,15 @@ static void hostile_connects(void) {
   uint64_t fds = xpc_dictionary_get_uint64(reply, "fds");
   xpc_release(reply);
   int port = ((struct _xpc_endpoint_s *)endpoint)->fd;
-  struct pollfd writable = {.fd = port, .events = POLLOUT};
-  for (int i = 0; i < FRAMES / 2; i++) {
-    CHECK(poll(&writable, 1, 20000) == 1);
-    send_hostile(port);
-  }
-  /* Connections of which the other end is somebody else's, or no socket, or hostile at once. */
-  struct xpc_header header = {
-    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = XPC_PACKET_CONNECT,
-  };
-  for (int i = 0; i < 500; i++) {
-    int pair[2];
-    REQUIRE(socketpair(AF_UNIX, (i % 2 ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC, 0, pair) == 0);
-    CHECK(poll(&writable, 1, 20000) == 1);
-    xpc_packet_send(port, &header, NULL, 0, pair + 1, 1);
-    close(pair[1]);
-    if (i % 2) send_hostile(pair[0]);
-    close(pair[0]);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", port);
+  for (int i = 0; i < FRAMES / 8; i++) {
+    int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (!CHECK(connect(raw, (struct sockaddr *)&address, sizeof address) == 0)) break;
+    for (size_t n = below(4); n > 0; n--) send_hostile(raw); /* none: it hangs up in silence */
+    /* What its holder could do to a descriptor, were it the socket itself. */
+    CHECK(shutdown(port, SHUT_RDWR) != 0 && listen(port, 0) != 0 && fcntl(port, F_SETFL, 0) != 0);
+    close(raw);
   }
   xpc_connection_t direct = xpc_connection_create_from_endpoint(endpoint);
   xpc_connection_set_event_handler(direct, ^(xpc_object_t event) {
@@ -502,6 +522,7 @@ const struct test tests[] = {
   {"wire: random frames are refused", random_frames},
   {"wire: mutated frames are refused or understood", mutated_frames},
   {"wire: crafted frames are refused", crafted_frames},
+  {"wire: the number of values is limited", many_values},
   {"wire: unsafe shared memory is not mapped", unsafe_memory},
   {"wire: a service survives hostile clients", hostile_clients},
   {"wire: a listener survives hostile connects", hostile_connects},

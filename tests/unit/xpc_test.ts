@@ -203,6 +203,7 @@ Deno.test("a listener refuses a peer, and its close() ends those that it took", 
   using endpoint = listener.endpoint();
   {
     await using refused = await Connection.toEndpoint(endpoint);
+    refused.send({}); // a listener learns of a client with its first message
     assertEquals((await refused.closed).kind, "invalid");
   }
   await listener.close();

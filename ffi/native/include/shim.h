@@ -156,11 +156,12 @@ typedef struct shim_owner shim_owner;
 
 /*
  * What to do when `owner` dies: each of the `count` mutexes that lie `stride` bytes apart from `mutexes` on and
- * that it holds is abandoned (shim_mutex_abandon), and the word `gone` (may be NULL) becomes 1. NULL when no
- * memory can be had. The words stay mapped until shim_owner_free.
+ * that it holds is abandoned (shim_mutex_abandon); the threads that wait for one of the `count` revisions from
+ * `revisions` on look again; the word `gone` (may be NULL) becomes 1. NULL when no memory can be had. The words
+ * stay mapped until shim_owner_free.
  */
-SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, uint32_t stride, uint32_t count, uint32_t owner,
-                                          void *gone);
+SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count,
+                                          uint32_t owner, void *gone);
 /* Does it. For shim_link_on_death, with the shim_owner as its context. */
 SHIM_EXPORT void shim_owner_died(void *owner);
 SHIM_EXPORT void shim_owner_free(shim_owner *owner);

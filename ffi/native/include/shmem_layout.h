@@ -44,7 +44,8 @@ struct shmem_server_region {
   uint64_t revision;   /* of a region that clients may only read */
   uint64_t generation; /* of every region: the newest; 0: there is no such region yet */
   uint32_t mutex;      /* of a region that clients may only read: for the server's own threads */
-  uint8_t unused[108]; /* 0 */
+  uint32_t holder;     /* the pid of the process that locked it last: a hint for people */
+  uint8_t unused[104]; /* 0 */
 };
 
 /* The server's words. */
@@ -55,8 +56,8 @@ struct shmem_server_words {
 
 /* The words of one region in the locks. */
 struct shmem_lock_region {
-  uint32_t mutex; /* of a region that clients may write */
-  uint32_t unused;
+  uint32_t mutex;    /* of a region that clients may write */
+  uint32_t holder;   /* the pid of the process that locked it last: a hint for people */
   uint64_t revision; /* of a region that clients may write */
   uint8_t rest[112]; /* 0 */
 };

@@ -19,7 +19,7 @@ xpc_connection_t xpc_connection_make(enum xpc_role role, const char *name, dispa
   connection->source.fd = -1;
   connection->source.ready = listener ? xpc_listener_ready : xpc_connection_ready;
   connection->port = (struct xpc_source){.fd = -1, .ready = xpc_listener_port_ready};
-  connection->port_sender = -1;
+  connection->port_path = -1;
   connection->service.lock_fd = -1;
   connection->unsent_end = &connection->unsent;
   connection->uid = (uid_t)-1;
@@ -30,7 +30,9 @@ xpc_connection_t xpc_connection_make(enum xpc_role role, const char *name, dispa
 xpc_connection_t xpc_connection_create(const char *name, dispatch_queue_t targetq) {
   if (name) return xpc_connection_make(XPC_ROLE_SERVICE_CLIENT, name, targetq);
   xpc_connection_t listener = xpc_connection_make(XPC_ROLE_ANONYMOUS_LISTENER, NULL, targetq);
-  xpc_listener_open_port(listener); /* endpoints may be made before activation; failing shows there */
+  /* Endpoints may be made before activation. If this fails, activation tries again, and says why. */
+  char reason[XPC_REASON_SPACE];
+  (void)xpc_port_open(listener, reason, sizeof reason);
   return listener;
 }
 
@@ -130,6 +132,10 @@ static bool activate(xpc_connection_t connection) {
     connection->self = true;
     xpc_retain(connection);
   }
+  bool listener =
+    connection->role == XPC_ROLE_SERVICE_LISTENER || connection->role == XPC_ROLE_ANONYMOUS_LISTENER;
+  /* Here and not on the I/O thread: whoever says "ready" after this call can be found. */
+  if (listener && !connection->cancelled) xpc_listener_start(connection);
   xpc_connection_wake(connection);
   return true;
 }
@@ -156,6 +162,7 @@ void xpc_connection_resume(xpc_connection_t connection) {
   pthread_mutex_lock(&connection->lock);
   if (connection->suspensions) {
     connection->suspensions--;
+    xpc_connection_flush(connection);
     xpc_connection_watch(connection);
   } else if (!activate(connection)) {
     xpc_misuse("%s: resumed too often", __func__);
@@ -164,17 +171,25 @@ void xpc_connection_resume(xpc_connection_t connection) {
   xpc_queue_resume(connection->queue);
 }
 
-void xpc_connection_cancel(xpc_connection_t connection) {
-  xpc_object_expect(connection, XPC_TYPE_CONNECTION, __func__);
+void xpc_connection_end(xpc_connection_t connection, const char *reason) {
   bool activated = false;
   pthread_mutex_lock(&connection->lock);
   if (connection->phase != XPC_PHASE_ENDED) {
     /* A peer that nobody wants is the runtime's to release, so its end has to come. */
     if (connection->role == XPC_ROLE_PEER) activated = activate(connection);
-    xpc_connection_fail(connection, "the connection was cancelled");
+    xpc_connection_fail(connection, reason);
   }
+  /* As on macOS, nothing holds back the end: a resume that comes now is one too many. */
+  unsigned suspensions = connection->suspensions;
+  connection->suspensions = 0;
   pthread_mutex_unlock(&connection->lock);
   if (activated) xpc_queue_resume(connection->queue);
+  while (suspensions--) xpc_queue_resume(connection->queue);
+}
+
+void xpc_connection_cancel(xpc_connection_t connection) {
+  xpc_object_expect(connection, XPC_TYPE_CONNECTION, __func__);
+  xpc_connection_end(connection, "the connection was cancelled");
 }
 
 /* ------------------------------------------------------------------------------------- attributes ---- */

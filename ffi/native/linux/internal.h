@@ -111,7 +111,7 @@ struct xpc_shmem {
 
 struct _xpc_endpoint_s {
   struct xpc_object base;
-  int fd; /* the port's sending half; -1 leads nowhere */
+  int fd; /* an O_PATH descriptor of the port's file; -1 leads nowhere */
 };
 
 struct xpc_array {
@@ -165,7 +165,7 @@ int xpc_memfd(const char *name);
 #define XPC_MESSAGE_LIMIT (UINT64_C(64) << 20)
 #define XPC_DEPTH_LIMIT 64
 #define XPC_FD_LIMIT 4096
-#define XPC_VALUE_LIMIT (UINT32_C(1) << 20)
+#define XPC_VALUE_LIMIT (UINT32_C(1) << 16)
 
 /* A message as it was when it was sent. */
 struct xpc_capture {
@@ -240,7 +240,6 @@ void xpc_io_before_waiting(void);
 #define XPC_INLINE_LIMIT (UINT32_C(32) << 10)
 
 enum xpc_packet_kind {
-  XPC_PACKET_CONNECT = 1,  /* to a port: one descriptor, the other end of a new connection */
   XPC_PACKET_HELLO = 2,    /* from an activated peer: who it is */
   XPC_PACKET_CARRY = 3,    /* descriptors of the next message */
   XPC_PACKET_MESSAGE = 4,
@@ -293,6 +292,8 @@ uint8_t *xpc_packet_unspill(int fd, size_t length, const char **reason);
 #define XPC_UNSENT_COUNT 16384
 #define XPC_UNDELIVERED_BYTES (UINT64_C(1) << 20)
 #define XPC_UNDELIVERED_COUNT 64
+#define XPC_SILENT_PEERS 256
+#define XPC_REASON_SPACE 400 /* with a path of a socket and what to do about it */
 
 enum xpc_role {
   XPC_ROLE_SERVICE_CLIENT,
@@ -341,6 +342,15 @@ struct xpc_service { /* a name that this process listens on */
   char *path; /* the socket to remove; NULL when the system owns it */
 };
 
+/*
+ * Peers of a listener, oldest first. Only the I/O thread touches these lists: it accepts peers, reads from
+ * them and ends them and their listeners.
+ */
+struct xpc_peers {
+  xpc_connection_t first, last;
+  size_t count;
+};
+
 /* All but the identity is guarded by `lock`, which is never held while user code or a release runs. */
 struct _xpc_connection_s {
   struct xpc_object base;
@@ -364,10 +374,17 @@ struct _xpc_connection_s {
 
   struct xpc_job job;
   struct xpc_source source; /* the connection's socket, or the service's */
-  struct xpc_source port;   /* a listener's receiving half */
-  int port_sender;          /* and the half that endpoints are duplicates of */
+  struct xpc_source port;   /* a listener's socket for those who hold an endpoint */
+  int port_path;            /* and its file, which endpoints are duplicates of */
   struct xpc_service service;
   uint32_t incarnation;     /* counts connections to a service */
+
+  struct xpc_peers silent;     /* a listener's: they sent nothing yet, so nobody was told of them */
+  struct xpc_peers dependents; /* a listener's: they came through an endpoint, and end with it */
+  xpc_connection_t listener;   /* a peer's, while it is on one of these lists (not retained) */
+  struct xpc_peers *list;      /* which */
+  xpc_connection_t previous_peer, next_peer;
+  bool by_endpoint; /* whether the peer came through an endpoint */
 
   struct xpc_unsent *unsent, **unsent_end;
   size_t unsent_count, unsent_bytes;
@@ -395,6 +412,7 @@ void xpc_connection_dispose(xpc_connection_t connection);
 void xpc_connection_check_release(xpc_connection_t connection);
 void xpc_connection_wake(xpc_connection_t connection);                     /* lock held */
 void xpc_connection_fail(xpc_connection_t connection, const char *reason); /* lock held */
+void xpc_connection_end(xpc_connection_t connection, const char *reason);  /* no lock: as a cancel does */
 void xpc_connection_watch(xpc_connection_t connection);                    /* lock held */
 void xpc_connection_retry(xpc_connection_t connection);                    /* lock held */
 void xpc_connection_close(xpc_connection_t connection);                    /* lock held, I/O thread */
@@ -424,18 +442,29 @@ void xpc_deliver_reply(xpc_connection_t connection, struct xpc_pending *pending,
                        size_t size); /* takes both over; lock not held */
 void xpc_deliver_barrier(xpc_connection_t connection, void *barrier); /* takes the block over */
 
-/* listener.c; opening the port needs the lock, and is of no effect when it is open */
-bool xpc_listener_open_port(xpc_connection_t listener);
-void xpc_listener_start(xpc_connection_t listener); /* lock held, I/O thread */
+/* listener.c */
+void xpc_listener_start(xpc_connection_t listener); /* lock held */
 void xpc_listener_ready(struct xpc_source *source);
 void xpc_listener_port_ready(struct xpc_source *source);
 
-/* endpoint.c: 0 and the new connection's socket, or an errno */
-int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd);
+/* peers.c: all on the I/O thread, without a lock */
+void xpc_peers_add(xpc_connection_t listener, int fd, bool by_endpoint); /* takes `fd` over */
+void xpc_peers_trim(xpc_connection_t listener); /* in a job: drops silent peers that are too many */
+void xpc_peers_end(xpc_connection_t listener);  /* in a job: the listener ended */
+void xpc_peer_unlink(xpc_connection_t peer);                             /* of no effect outside the lists */
+
+/* endpoint.c: each gives 0 or an errno, and why */
+bool xpc_endpoint_is_port(int fd);
+int xpc_endpoint_connect(xpc_endpoint_t endpoint, int *fd, char *reason, size_t size);
+/* Opens the listener's port; lock held; of no effect when it is open. */
+int xpc_port_open(xpc_connection_t listener, char *reason, size_t size);
 
 /* service.c: each gives 0 or an errno, and why */
 int xpc_service_connect(const char *name, int *fd, char *reason, size_t size);
 int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, char *reason, size_t size);
+/* A listening socket in the runtime folder, whose file has no name any more; and the file (O_PATH). */
+int xpc_service_listen_unnamed(int *fd, int *file, char *reason, size_t size);
+int xpc_service_connect_file(int file, int *fd);
 void xpc_service_close(struct xpc_service *service);
 
 #pragma GCC visibility pop

@@ -3,7 +3,6 @@
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,9 +16,10 @@
  */
 void xpc_connection_watch(xpc_connection_t connection) {
   bool online = connection->phase == XPC_PHASE_ONLINE && !connection->cancelled;
+  bool sends = online && !connection->suspensions;
   bool reads = online && !connection->suspensions && !connection->throttled && !connection->unpacking;
   uint32_t in = reads ? EPOLLIN : 0;
-  uint32_t out = online && connection->unsent && connection->blocked ? EPOLLOUT : 0;
+  uint32_t out = sends && connection->unsent && connection->blocked ? EPOLLOUT : 0;
   bool watched = true;
   if (connection->source.fd >= 0) watched = xpc_io_watch(&connection->source, in | out);
   if (connection->port.fd >= 0) watched = xpc_io_watch(&connection->port, in) && watched;
@@ -41,8 +41,8 @@ void xpc_connection_close(xpc_connection_t connection) {
   xpc_service_close(&connection->service);
   close_source(&connection->source, !borrowed);
   close_source(&connection->port, true);
-  xpc_close(connection->port_sender);
-  connection->port_sender = -1;
+  xpc_close(connection->port_path);
+  connection->port_path = -1;
   for (size_t i = 0; i < connection->carried_count; i++) xpc_close(connection->carried[i]);
   free(connection->carried);
   connection->carried = NULL;
@@ -89,16 +89,15 @@ static void settle(xpc_connection_t connection, struct remains remains, xpc_obje
 
 /* Lock held. */
 static void connect_client(xpc_connection_t connection) {
-  char reason[256] = "";
+  char reason[XPC_REASON_SPACE] = "";
   int error = connection->role == XPC_ROLE_SERVICE_CLIENT
                 ? xpc_service_connect(connection->name, &connection->source.fd, reason, sizeof reason)
-                : xpc_endpoint_connect(connection->endpoint, &connection->source.fd);
+                : xpc_endpoint_connect(connection->endpoint, &connection->source.fd, reason, sizeof reason);
   if (error == 0) {
     connection->phase = XPC_PHASE_ONLINE;
   } else if (error == EAGAIN || error == ETOOMANYREFS) {
     xpc_connection_retry(connection); /* the listener has too many clients waiting */
   } else {
-    if (!reason[0]) snprintf(reason, sizeof reason, "the endpoint's listener is gone (errno %d)", error);
     xpc_connection_fail(connection, reason);
   }
 }
@@ -109,7 +108,7 @@ static void resolve(xpc_connection_t connection) {
     case XPC_ROLE_SERVICE_CLIENT:
     case XPC_ROLE_ENDPOINT_CLIENT: connect_client(connection); break;
     case XPC_ROLE_SERVICE_LISTENER:
-    case XPC_ROLE_ANONYMOUS_LISTENER: xpc_listener_start(connection); break;
+    case XPC_ROLE_ANONYMOUS_LISTENER: break; /* it listened, or failed, before its activation returned */
     case XPC_ROLE_PEER:
       connection->phase = XPC_PHASE_ONLINE;
       xpc_connection_send_hello(connection);
@@ -120,6 +119,7 @@ static void resolve(xpc_connection_t connection) {
 void xpc_connection_step(struct xpc_job *job) {
   xpc_connection_t connection =
     (xpc_connection_t)(void *)((char *)job - offsetof(struct _xpc_connection_s, job));
+  xpc_peers_trim(connection);
   pthread_mutex_lock(&connection->lock);
   connection->scheduled = false;
   bool active = connection->phase != XPC_PHASE_INACTIVE && connection->phase != XPC_PHASE_ENDED;
@@ -129,6 +129,8 @@ void xpc_connection_step(struct xpc_job *job) {
     xpc_connection_close(connection);
     struct remains remains = take_remains(connection);
     pthread_mutex_unlock(&connection->lock);
+    xpc_peer_unlink(connection);
+    xpc_peers_end(connection);
     settle(connection, remains, XPC_CONST_ERROR(invalid));
     xpc_deliver_final(connection);
   } else {

@@ -88,7 +88,9 @@ static int transmit(int fd, struct xpc_unsent *unsent) {
 
 void xpc_connection_flush(xpc_connection_t connection) {
   connection->blocked = false;
-  while (connection->phase == XPC_PHASE_ONLINE && !connection->cancelled && connection->unsent) {
+  /* A suspended connection sends nothing either; the resume calls this again. */
+  while (connection->phase == XPC_PHASE_ONLINE && !connection->cancelled && !connection->suspensions &&
+         connection->unsent) {
     struct xpc_unsent *unsent = connection->unsent;
     if (unsent->barrier) {
       xpc_deliver_barrier(connection, unsent->barrier);

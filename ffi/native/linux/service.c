@@ -23,34 +23,69 @@
 #define BACKLOG 4096
 #define FIRST_ACTIVATED_FD 3 /* by the protocol of systemd's sd_listen_fds */
 #define DYING_MILLISECONDS 50
+#define MAX_ATTEMPTS 64
 
-static bool is_private_directory(const char *path) {
-  struct stat status; /* lstat: a link could be changed under us */
-  return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
-         (status.st_mode & 077) == 0;
+/*
+ * The runtime folder, where the sockets are:
+ *
+ * 1. XDG_RUNTIME_DIR/xpc-shmem, where XDG_RUNTIME_DIR is set and not empty;
+ * 2. else /run/user/UID/xpc-shmem, where /run/user/UID exists;
+ * 3. else HOME/.xpc-shmem.
+ *
+ * The folder that 1 or 2 names must be absolute, a folder and not a symbolic link, this user's, and closed to
+ * all others (mode 0700). HOME must be this user's, and writable by nobody else. What we make in there is mode
+ * 0700 and held to the first rule. Whatever breaks a rule is an error that names the folder. It does not lead
+ * to the next folder: another process of the user would look in the first, and would not find who listens in
+ * the second. No folder is in /tmp, for there others can make it first.
+ */
+#define ADVICE "; set XDG_RUNTIME_DIR to a folder of your own with mode 0700"
+
+/* Why `path` cannot be trusted, or NULL. `shut` is the part of the mode that others must not have. */
+static const char *find_fault(const char *path, bool follow, mode_t shut) {
+  struct stat status;
+  if (path[0] != '/') return "it is not an absolute path";
+  if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return strerror(errno);
+  if (S_ISLNK(status.st_mode)) return "it is a symbolic link, which others may change";
+  if (!S_ISDIR(status.st_mode)) return "it is not a folder";
+  if (status.st_uid != geteuid()) return "it belongs to another user";
+  if (status.st_mode & shut) return shut & 044 ? "others can enter it" : "others can write to it";
+  return NULL;
 }
 
-static int private_directory(char *path, size_t size, char *reason, size_t reason_size) {
-  const char *runtime = getenv("XDG_RUNTIME_DIR");
+static int refuse_folder(int error, const char *path, const char *why, char *reason, size_t size) {
+  snprintf(reason, size, "cannot use the runtime folder %s: %s" ADVICE, path, why);
+  return error;
+}
+
+/* The folder's path; 0, or an errno and why. */
+static int runtime_folder(char *path, size_t space, char *reason, size_t size) {
+  const char *base = getenv("XDG_RUNTIME_DIR"), *name = "xpc-shmem", *fault;
   char user[64];
+  struct stat status;
   snprintf(user, sizeof user, "/run/user/%u", (unsigned)geteuid());
-  const char *base = NULL;
-  if (runtime && runtime[0] == '/' && is_private_directory(runtime)) base = runtime;
-  else if (is_private_directory(user)) base = user;
-  int length = base ? snprintf(path, size, "%s/xpc-shmem", base)
-                    : snprintf(path, size, "/tmp/xpc-shmem-%u", (unsigned)geteuid());
-  if (length < 0 || (size_t)length >= size) {
-    snprintf(reason, reason_size, "the runtime directory's path is too long");
-    return ENAMETOOLONG;
+  if (!base || !base[0]) base = lstat(user, &status) == 0 ? user : NULL;
+  if (base) {
+    fault = find_fault(base, false, 077);
+  } else {
+    base = getenv("HOME");
+    name = ".xpc-shmem";
+    if (!base || !base[0]) {
+      snprintf(reason, size, "cannot find a runtime folder: neither XDG_RUNTIME_DIR nor HOME is set" ADVICE);
+      return ENOENT;
+    }
+    fault = find_fault(base, true, 022);
+  }
+  if (fault) return refuse_folder(EPERM, base, fault, reason, size);
+  int length = snprintf(path, space, "%s/%s", base, name);
+  if (length < 0 || (size_t)length >= space) {
+    return refuse_folder(ENAMETOOLONG, base, "its path is too long for a socket's address", reason, size);
   }
   if (mkdir(path, 0700) != 0 && errno != EEXIST) {
     int error = errno;
-    snprintf(reason, reason_size, "%s cannot be made (errno %d)", path, error);
-    return error;
+    return refuse_folder(error, path, strerror(error), reason, size);
   }
-  if (is_private_directory(path)) return 0;
-  snprintf(reason, reason_size, "%s is not a directory that only this user can enter", path);
-  return EPERM;
+  fault = find_fault(path, false, 077);
+  return fault ? refuse_folder(EPERM, path, fault, reason, size) : 0;
 }
 
 /* The name as a file's: as it is, or, where it is too long or has other characters, with a hash. */
@@ -82,12 +117,12 @@ static int file_path(const char *directory, const char *name, char *path) {
 }
 
 static int locate(const char *name, char *path, char *reason, size_t size) {
-  char directory[PATH_SPACE];
-  int error = private_directory(directory, sizeof directory, reason, size);
+  char folder[PATH_SPACE];
+  int error = runtime_folder(folder, sizeof folder, reason, size);
   if (error) return error;
-  error = file_path(directory, name, path);
-  if (error) snprintf(reason, size, "the runtime directory's path is too long");
-  return error;
+  error = file_path(folder, name, path);
+  if (!error) return 0;
+  return refuse_folder(error, folder, "its path is too long for a socket's address", reason, size);
 }
 
 static int address_of(const char *path, struct sockaddr_un *address) {
@@ -105,24 +140,42 @@ static int connect_socket(int fd, const struct sockaddr_un *address) {
   return result == 0 ? 0 : errno;
 }
 
+/* A client's socket, connected. */
+static int connect_client(const struct sockaddr_un *address, int *fd) {
+  int client = open_socket(), on = 1, error = 0;
+  if (client < 0) return errno;
+  if (setsockopt(client, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) error = errno;
+  if (!error) error = connect_socket(client, address);
+  if (error) xpc_close(client);
+  else *fd = client;
+  return error;
+}
+
+/* What a user can do about an error that is not about the folder. */
+static const char *advice_for(int error) {
+  return error == EMFILE || error == ENFILE ? "; close some files, or raise the limit (ulimit -n)" : "";
+}
+
 int xpc_service_connect(const char *name, int *fd, char *reason, size_t size) {
   char path[PATH_SPACE];
   struct sockaddr_un address;
   int error = locate(name, path, reason, size);
   if (!error) error = address_of(path, &address);
   if (error) return error;
-  int client = open_socket();
-  if (client < 0) error = errno;
-  int on = 1;
-  if (!error && setsockopt(client, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) error = errno;
-  if (!error) error = connect_socket(client, &address);
-  if (error) {
-    xpc_close(client);
-    snprintf(reason, size, "no service %s at %s (errno %d)", name, address.sun_path, error);
-    return error;
+  error = connect_client(&address, fd);
+  if (error == ENOENT || error == ECONNREFUSED) {
+    snprintf(reason, size, "nobody serves %s (%s: %s)", name, address.sun_path, strerror(error));
+  } else if (error) {
+    snprintf(reason, size, "cannot connect to %s: %s%s", address.sun_path, strerror(error), advice_for(error));
   }
-  *fd = client;
-  return 0;
+  return error;
+}
+
+int xpc_service_connect_file(int file, int *fd) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  /* The file has no name, but the descriptor of it has one. */
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", file);
+  return connect_client(&address, fd);
 }
 
 /* Whether somebody listens at the address, who may be just dying: then it hangs up at once. */
@@ -216,6 +269,12 @@ static int bind_socket(const struct sockaddr_un *address, int *fd) {
   return error;
 }
 
+static int refuse_socket(int error, const char *path, char *reason, size_t size) {
+  bool folder = error == EROFS || error == ENOSPC || error == EDQUOT || error == EACCES || error == EPERM;
+  snprintf(reason, size, "cannot listen at %s: %s%s", path, strerror(error), folder ? ADVICE : advice_for(error));
+  return error;
+}
+
 int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, char *reason, size_t size) {
   *service = (struct xpc_service){.lock_fd = -1};
   int activated = activated_fd(name);
@@ -227,25 +286,54 @@ int xpc_service_listen(const char *name, struct xpc_service *service, int *fd, c
   if (!error) error = address_of(path, &address);
   if (error) return error;
   error = lock_name(path, &service->lock_fd);
-  if (error) {
-    if (error == EWOULDBLOCK) snprintf(reason, size, "the service %s has a listener already", name);
-    else snprintf(reason, size, "%s.lock cannot be locked (errno %d)", path, error);
-    return error;
-  }
-  if (is_alive(&address)) {
-    error = EADDRINUSE; /* the system's, for one, listens without the lock */
-  } else if (unlink(address.sun_path) != 0 && errno != ENOENT) {
+  /* The system's, for one, listens without the lock. */
+  bool taken = error == EWOULDBLOCK || (!error && is_alive(&address));
+  if (taken) {
+    error = EADDRINUSE;
+  } else if (!error && unlink(address.sun_path) != 0 && errno != ENOENT) {
     error = errno;
-  } else {
+  }
+  if (!error) error = bind_socket(&address, fd);
+  if (!error) {
+    service->path = xpc_copy_string(address.sun_path);
+    return 0;
+  }
+  if (taken) snprintf(reason, size, "the service %s has a listener already, at %s", name, address.sun_path);
+  else refuse_socket(error, address.sun_path, reason, size);
+  xpc_service_close(service);
+  return error;
+}
+
+int xpc_service_listen_unnamed(int *fd, int *file, char *reason, size_t size) {
+  static _Atomic unsigned count;
+  char folder[PATH_SPACE];
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int error = runtime_folder(folder, sizeof folder, reason, size);
+  if (error) return error;
+  for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/.port-%d-%u", folder, (int)getpid(),
+                          atomic_fetch_add(&count, 1));
+    if (length < 0 || (size_t)length >= sizeof address.sun_path) {
+      return refuse_folder(ENAMETOOLONG, folder, "its path is too long for a socket's address", reason, size);
+    }
     error = bind_socket(&address, fd);
+    if (error == EADDRINUSE) continue; /* left by a process that died here, or of another PID namespace */
+    if (error) break;
+    /* Whoever holds a descriptor of the file may connect, other users too; the file's name is gone at once. */
+    if (chmod(address.sun_path, 0666) == 0) {
+      *file = open(address.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+      if (*file < 0) error = errno;
+    } else {
+      error = errno;
+    }
+    if (unlink(address.sun_path) != 0 && !error) error = errno;
+    if (!error) return 0;
+    xpc_close(*fd);
+    xpc_close(*file);
+    *fd = *file = -1;
+    break;
   }
-  if (error) {
-    snprintf(reason, size, "cannot listen at %s (errno %d)", address.sun_path, error);
-    xpc_service_close(service);
-    return error;
-  }
-  service->path = xpc_copy_string(address.sun_path);
-  return 0;
+  return refuse_socket(error, address.sun_path, reason, size);
 }
 
 void xpc_service_close(struct xpc_service *service) {

@@ -145,20 +145,24 @@ int xpc_shmem_descriptor(xpc_object_t shmem) { return ((struct xpc_shmem *)shmem
 
 void xpc_shmem_dispose(struct xpc_shmem *shmem) { memory_release(shmem->memory); }
 
-/* Whether every page up to `length` is there and stays there: no maker can take it away from under us. */
-static bool is_safe(int fd, uint64_t length) {
-  int seals = fcntl(fd, F_GET_SEALS);
-  if (seals < 0 || !(seals & F_SEAL_SHRINK)) return false;
-  struct statfs filesystem; /* huge pages may not be there when they are touched */
-  if (fstatfs(fd, &filesystem) != 0 || filesystem.f_type != TMPFS_MAGIC) return false;
+int xpc_linux_shmem_check(int fd, uint64_t length) {
   struct stat status;
-  return fstat(fd, &status) == 0 && status.st_size >= 0 && (uint64_t)status.st_size >= length;
+  if (fstat(fd, &status) != 0) return errno;
+  if (status.st_size < 0 || (uint64_t)status.st_size < length) return EMSGSIZE;
+  int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || !(seals & F_SEAL_SHRINK)) return EPERM;
+  struct statfs filesystem; /* huge pages may not be there when they are touched */
+  return fstatfs(fd, &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC ? 0 : EPERM;
 }
 
 size_t xpc_shmem_map(xpc_object_t xshmem, void **region) {
   struct xpc_shmem *shmem = xpc_object_expect(xshmem, XPC_TYPE_SHMEM, __func__);
   size_t rounded = whole_pages(shmem->length);
-  if (rounded == 0 || !is_safe(shmem->memory->fd, shmem->length)) return 0;
+  int error = rounded ? xpc_linux_shmem_check(shmem->memory->fd, shmem->length) : EINVAL;
+  if (error) {
+    errno = error;
+    return 0;
+  }
   void *address = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, shmem->memory->fd, 0);
   if (address == MAP_FAILED) return 0;
   *region = address;

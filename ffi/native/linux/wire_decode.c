@@ -7,7 +7,6 @@
 #define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "internal.h"
 
@@ -67,14 +66,6 @@ static int take_fd(struct decoder *decoder) {
   return fd;
 }
 
-static bool is_port(int fd) {
-  int domain = 0, type = 0;
-  socklen_t size = sizeof domain;
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX) return false;
-  size = sizeof type;
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
-}
-
 static xpc_object_t decode(struct decoder *decoder, unsigned depth);
 
 static xpc_object_t decode_bool(struct decoder *decoder) {
@@ -93,7 +84,7 @@ static xpc_object_t decode_endpoint(struct decoder *decoder) {
   if (alive == 0) return xpc_endpoint_adopt(-1);
   int fd = take_fd(decoder);
   if (fd < 0) return NULL;
-  if (alive != 1 || !is_port(fd)) {
+  if (alive != 1 || !xpc_endpoint_is_port(fd)) {
     fail(decoder, "an endpoint is no port");
     xpc_close(fd);
     return NULL;

@@ -85,7 +85,7 @@ static void encode(struct encoder *encoder, xpc_object_t object, unsigned depth)
     return;
   }
   if (encoder->values++ == XPC_VALUE_LIMIT) {
-    encoder->problem = "the message has more than 1048576 values";
+    encoder->problem = "the message has more than 65536 values";
     return;
   }
   put_byte(encoder, (uint8_t)kind);

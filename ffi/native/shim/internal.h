@@ -80,4 +80,9 @@ typedef struct shim_spin {
 /* Pauses; false when the time of the spin is over. Looks at the clock now and then only. */
 bool shim_spin_on(shim_spin *spin, uint64_t deadline);
 
+#if defined(__linux__)
+/* cgroup.c: the bytes that the control group of this process may still take; UINT64_MAX for no limit. */
+uint64_t shim_cgroup_available(void);
+#endif
+
 #endif

@@ -156,8 +156,9 @@ int shim_memory_open(void *shmem, uint64_t length, shim_mapping *mapping) {
   if (whole_pages(length) == 0) return -EINVAL;
   if (xpc_get_type(shmem) != XPC_TYPE_SHMEM) return -EINVAL;
   void *address = NULL;
+  errno = 0; /* on macOS xpc_shmem_map need not set it */
   size_t mapped = xpc_shmem_map(shmem, &address);
-  if (mapped == 0) return -ENOMEM;
+  if (mapped == 0) return errno != 0 ? -errno : -ENOMEM;
   if (mapped < length) {
     (void)munmap(address, mapped);
     return -EMSGSIZE;
@@ -168,15 +169,15 @@ int shim_memory_open(void *shmem, uint64_t length, shim_mapping *mapping) {
 
 /* What a received descriptor must be before its pages are touched: as long as was said, for ever. */
 static int check_descriptor(int fd, size_t mapped) {
+#if defined(__linux__)
+  return -xpc_linux_shmem_check(fd, mapped);
+#else
   struct stat status;
   if (fstat(fd, &status) != 0) return -errno;
-  if (status.st_size < 0 || (uint64_t)status.st_size < mapped) return -EMSGSIZE;
-#if defined(__linux__)
-  int seals = fcntl(fd, F_GET_SEALS);
-  if (seals < 0) return -EPERM; /* no memfd: its owner could truncate it, and our reads would fault */
-  if ((seals & F_SEAL_SHRINK) == 0) return -EPERM;
+  /* An object of shm_open has no file type. A file could be truncated later, and our reads would fault. */
+  if ((status.st_mode & S_IFMT) != 0) return -EPERM;
+  return status.st_size >= 0 && (uint64_t)status.st_size >= mapped ? 0 : -EMSGSIZE;
 #endif
-  return 0;
 }
 
 int shim_memory_open_read_only(void *object, uint64_t length, shim_mapping *mapping) {
@@ -197,10 +198,29 @@ int shim_memory_open_read_only(void *object, uint64_t length, shim_mapping *mapp
   return error;
 }
 
+#if defined(__linux__)
+/* How many bytes of the mapping are in no page yet: those that prefaulting would take from the system. */
+static uint64_t count_absent(void *address, size_t mapped) {
+  enum { PAGES = 4096 };
+  unsigned char resident[PAGES];
+  size_t page = (size_t)shim_memory_page_size();
+  uint64_t absent = 0;
+  for (size_t done = 0; done < mapped;) {
+    size_t length = mapped - done < PAGES * page ? mapped - done : PAGES * page;
+    if (mincore((char *)address + done, length, resident) != 0) return mapped; /* unknown: assume the worst */
+    for (size_t i = 0; i < length / page; i++) absent += (resident[i] & 1) ? 0 : page;
+    done += length;
+  }
+  return absent;
+}
+#endif
+
 int shim_memory_prefault(void *address, uint64_t length, bool writable) {
   size_t mapped = whole_pages(length);
   if (mapped == 0) return -EINVAL;
 #if defined(__linux__)
+  /* The kernel would not refuse, but kill a process of the control group. */
+  if (count_absent(address, mapped) > shim_cgroup_available()) return -ENOMEM;
   if (madvise(address, mapped, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0) return 0;
   if (errno != EINVAL) return -ENOMEM; /* EINVAL: a kernel before 5.14, which has to be shown each page */
 #endif

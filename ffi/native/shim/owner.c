@@ -11,16 +11,23 @@
 
 struct shim_owner {
   char *mutexes;
+  char *revisions;
   uint32_t stride;
   uint32_t count;
   uint32_t owner;
   _Atomic uint32_t *gone;
 };
 
-shim_owner *shim_owner_create(void *mutexes, uint32_t stride, uint32_t count, uint32_t owner, void *gone) {
+shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count, uint32_t owner,
+                              void *gone) {
   shim_owner *made = malloc(sizeof *made);
   if (made == NULL) return NULL;
-  *made = (shim_owner){.mutexes = mutexes, .stride = stride, .count = count, .owner = owner, .gone = gone};
+  *made = (shim_owner){.mutexes = mutexes,
+                       .revisions = revisions,
+                       .stride = stride,
+                       .count = count,
+                       .owner = owner,
+                       .gone = gone};
   return made;
 }
 
@@ -28,7 +35,10 @@ void shim_owner_died(void *context) {
   shim_owner *dead = context;
   if (dead->gone != NULL) atomic_store(dead->gone, 1);
   for (uint32_t i = 0; i < dead->count; i++) {
-    (void)shim_mutex_abandon(dead->mutexes + (size_t)i * dead->stride, dead->owner); /* most it did not hold */
+    size_t offset = (size_t)i * dead->stride;
+    (void)shim_mutex_abandon(dead->mutexes + offset, dead->owner); /* most of them it did not hold */
+    /* It may have died between the new revision and the wake of those who wait for it. */
+    shim_revision_recheck(dead->revisions + offset);
   }
 }
 

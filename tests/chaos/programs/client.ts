@@ -5,10 +5,19 @@
  */
 import { connect, PeerGoneError, type ReadableRegion } from "../../../mod.ts";
 import { answer } from "../../support/calls.ts";
-import { broker, COMMON, excused, name, pause, stop, violated } from "./common.ts";
+import {
+  broker,
+  COMMON,
+  CONNECT_BOUND,
+  excused,
+  name,
+  onceThereIsABroker,
+  pause,
+  PAUSE_AFTER_ERROR,
+  stop,
+  violated,
+} from "./common.ts";
 import { LIFE, REGIONS, VALUE } from "./words.ts";
-
-const PAUSE_AFTER_ERROR = 20;
 
 /** What a region said last. */
 interface Seen {
@@ -19,7 +28,8 @@ interface Seen {
 const seen: Record<string, Seen> = {};
 const watchers = new Set<() => void>();
 
-const client = await connect(name, { broker, signal: AbortSignal.timeout(60_000) });
+const signal = AbortSignal.timeout(CONNECT_BOUND);
+const client = await onceThereIsABroker(() => connect(name, { broker, signal }));
 
 async function follow(region: string): Promise<void> {
   while (!stop.signal.aborted) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { BrokerUnavailableError } from "../../../mod.ts";
 import { processResources } from "../../../src/testing/mod.ts";
 import type { Calls } from "../../support/calls.ts";
 
@@ -12,6 +13,12 @@ export const { name, broker, id } = JSON.parse(Deno.args[0]!) as {
   broker: { service: string; embedded: boolean };
   id: number;
 };
+
+/** How long a program waits before it tries again what failed, in milliseconds. */
+export const PAUSE_AFTER_ERROR = 20;
+
+/** How long connecting may take, in milliseconds. */
+export const CONNECT_BOUND = 60_000;
 
 /** Ends what runs by itself. */
 export const stop = new AbortController();
@@ -44,4 +51,17 @@ export async function pause(milliseconds: number): Promise<void> {
   await promise;
   stop.signal.removeEventListener("abort", leave);
   clearTimeout(timer);
+}
+
+/** Tries again while there is no broker: it may have been killed a moment ago, and its successor not be there yet. */
+export async function onceThereIsABroker<T>(start: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof BrokerUnavailableError)) throw error;
+      excused(error);
+      await pause(PAUSE_AFTER_ERROR);
+    }
+  }
 }

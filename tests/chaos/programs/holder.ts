@@ -5,16 +5,28 @@
  */
 import { connect, type LockGuard, type WritableRegion } from "../../../mod.ts";
 import { answer } from "../../support/calls.ts";
-import { broker, COMMON, excused, id, name, pause, stop, violated } from "./common.ts";
+import {
+  broker,
+  COMMON,
+  CONNECT_BOUND,
+  excused,
+  id,
+  name,
+  onceThereIsABroker,
+  pause,
+  PAUSE_AFTER_ERROR,
+  stop,
+  violated,
+} from "./common.ts";
 import { HOLDER } from "./words.ts";
 
-const PAUSE_AFTER_ERROR = 20;
 const LONGEST_HOLD = 8;
 
 /** How long word of a lost connection may take: a lock that went with it is another's by right. */
-const WORD_OF_LOSS = 5000;
+const WORD_OF_LOSS = 3000;
 
-const client = await connect(name, { broker, signal: AbortSignal.timeout(60_000) });
+const signal = AbortSignal.timeout(CONNECT_BOUND);
+const client = await onceThereIsABroker(() => connect(name, { broker, signal }));
 const me = BigInt(id);
 const abandoned: number[] = [];
 let turns = 0;
@@ -92,6 +104,8 @@ await answer({
   abandoned: () => abandoned,
   /** Takes the lock and keeps it: for one who is killed next. */
   hold: () => (holding ??= Promise.withResolvers()).promise,
+  /** Gives the lock back after {@linkcode hold}. */
+  release: () => void (holding = undefined),
 });
 stop.abort(new Error("the program ends"));
 await working;

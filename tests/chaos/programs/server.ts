@@ -5,12 +5,14 @@
  */
 import { serve } from "../../../mod.ts";
 import { answer } from "../../support/calls.ts";
-import { broker, COMMON, id, name, pause, stop } from "./common.ts";
+import { broker, COMMON, id, name, onceThereIsABroker, pause, stop } from "./common.ts";
 import { LIFE, REGIONS, VALUE } from "./words.ts";
 
 const INTERVAL = 5;
 
-const server = await serve(name, { regions: REGIONS, broker, policy: "replace" });
+// "replace": the broker may not have noticed yet that the server before was killed.
+const options = { regions: REGIONS, broker, policy: "replace" } as const;
+const server = await onceThereIsABroker(() => serve(name, options));
 const regions = [server.region("frame"), server.region("mask")];
 let value = 0n;
 let busy = true;
@@ -37,6 +39,14 @@ await answer({
   ...COMMON,
   ready: () => Deno.pid,
   resume: () => void (busy = true),
+  /** What a server must not do: for tests of the checks. */
+  back: () => {
+    value = 0n;
+    commit();
+  },
+  scribble: (p) => {
+    regions[0]!.view(BigUint64Array)[Number(p["word"])] = BigInt(Number(p["value"]));
+  },
   /** Commits for the last time, until it is to resume: who misses this one waits in vain. */
   publish: () => {
     busy = false;

@@ -2,10 +2,11 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { connect, NameTakenError, serve } from "../../../mod.ts";
 import { Endpoint } from "../../../src/xpc/endpoint.ts";
 import { Connection, type ConnectionError } from "../../../src/xpc/mod.ts";
-import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
+import { serviceSocketPath } from "../../support/socket_path.ts";
 import { BrokerProcess, removeTraces, uniqueService } from "./brokers.ts";
 import { assertFailure, assertSays, offer, Peer, tokenOf } from "./peer.ts";
 import { Child } from "./process.ts";
+import { nodeOf, write } from "./wire_format.ts";
 import { RawConnection } from "./raw.ts";
 import type { ContractTest } from "./suite.ts";
 
@@ -252,6 +253,7 @@ export const raceTests: readonly ContractTest[] = [
       await using broker = await BrokerProcess.start(kind);
       await using peer = await Peer.connect(broker.service);
       using impostor = new RawConnection(serviceSocketPath(broker.service), 65534);
+      impostor.send(write(nodeOf({ op: "hello", min: 1n, max: 1n })), [], true);
       await impostor.refused();
       await peer.counts("peers", 1);
     },

@@ -6,6 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 
 const AF_UNIX = 1;
 const SOCK_SEQPACKET_CLOEXEC = 5 | 0o2000000;
+const O_PATH_CLOEXEC = 0o10000000 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
 const SO_RCVTIMEO = 20;
@@ -22,7 +23,7 @@ export const HEADER_BYTES = 32;
 const libc = Deno.build.os === "linux"
   ? Deno.dlopen("libc.so.6", {
     socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-    socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+    open: { parameters: ["buffer", "i32"], result: "i32" },
     connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
     setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
     sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
@@ -46,11 +47,11 @@ function c(): NonNullable<typeof libc> {
   return libc;
 }
 
-/** A pair of sockets. */
-export function socketPair(): [number, number] {
-  const pair = new Int32Array(2);
-  assertEquals(c().socketpair(AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, pair), 0);
-  return [pair[0]!, pair[1]!];
+/** What an endpoint is on the wire: a descriptor of a socket's file that can do nothing but name it. */
+export function openPort(path: string): number {
+  const fd = c().open(new TextEncoder().encode(`${path}\0`), O_PATH_CLOEXEC);
+  assert(fd >= 0, `a socket is at ${path}`);
+  return fd;
 }
 
 /** Closes a descriptor. */
@@ -146,7 +147,9 @@ export class RawConnection implements Disposable {
   async receive(): Promise<Packet | undefined> {
     const bytes = new Uint8Array(HEADER_BYTES + 32 * 1024);
     const message = new MessageHeader(bytes, CONTROL_BYTES);
-    const length = Number(await c().recvmsg(this.#fd, message.header, MSG_CMSG_CLOEXEC));
+    let length = Number(await c().recvmsg(this.#fd, message.header, MSG_CMSG_CLOEXEC));
+    // The end of a peer that left something unread makes one call fail: what it sent before, and the end, follow.
+    if (length < 0) length = Number(await c().recvmsg(this.#fd, message.header, MSG_CMSG_CLOEXEC));
     assert(length >= 0, "a packet or the end comes in time");
     if (length === 0) return undefined;
     const descriptors: number[] = [];

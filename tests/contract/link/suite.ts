@@ -1,5 +1,6 @@
 /** What the tests of the link share: a broker, a server and a client of two implementations. */
 import { Broker } from "../../../src/broker/broker.ts";
+import { Connection, ConnectionError } from "../../../src/xpc/mod.ts";
 import { brokerName, uniqueName } from "../../support/process.ts";
 import { type Implementation, Party } from "./parties.ts";
 
@@ -44,6 +45,7 @@ export class Setting implements AsyncDisposable {
   static async start(): Promise<Setting> {
     const setting = new Setting(brokerName());
     setting.#parties.use(await Broker.start({ service: setting.service }));
+    await answers(setting.service);
     return setting;
   }
 
@@ -81,6 +83,21 @@ export class Setting implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parties.disposeAsync();
+  }
+}
+
+/** Resolves when the broker answers hello: it listens a moment after it has started. */
+async function answers(service: string): Promise<void> {
+  const signal = AbortSignal.timeout(60_000);
+  for (;;) {
+    await using connection = await Connection.toService(service);
+    try {
+      await connection.request({ op: "hello", min: 1n, max: 1n }, { signal });
+      return;
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      signal.throwIfAborted(); // nothing tells when a service appears
+    }
   }
 }
 

@@ -1,6 +1,8 @@
-/* agent_process.c: what the agent asks of the system. */
+/* agent_process.c: the process of the agent: transactions, limits, clocks, threads and signals. */
 #include "agent_process.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -23,12 +25,13 @@ void agent_raise_descriptor_limit(void) {
   /* The hard limit may be infinite, which setrlimit refuses as a soft one. */
   if (limit.rlim_cur > OPEN_MAX) limit.rlim_cur = OPEN_MAX;
 #endif
+  /* Without a higher limit the agent still serves, only fewer peers. */
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static uint64_t clock_in(clockid_t clock, uint64_t units) {
   struct timespec now;
-  clock_gettime(clock, &now);
+  if (clock_gettime(clock, &now) != 0) return 0; /* does not happen: both systems have these clocks */
   return (uint64_t)now.tv_sec * units + (uint64_t)now.tv_nsec / (1000000000u / units);
 }
 
@@ -36,24 +39,38 @@ uint64_t agent_microseconds_since_1970(void) { return clock_in(CLOCK_REALTIME, 1
 
 uint64_t agent_monotonic_milliseconds(void) { return clock_in(CLOCK_MONOTONIC, 1000); }
 
-static sigset_t held(void) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGALRM);
-  return set;
+int agent_start_thread(void *(*body)(void *context), void *context) {
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, body, context);
+  if (error != 0) return -error;
+  return -pthread_detach(thread);
 }
 
-void agent_hold_signals(void) {
-  sigset_t set = held();
-  sigprocmask(SIG_BLOCK, &set, NULL);
-  signal(SIGPIPE, SIG_IGN);
+/* Fills the set of signals that agent_wait_for_signal waits for; 0 or -errno. */
+static int fill_held(sigset_t *set) {
+  const int signals[] = {SIGTERM, SIGINT, SIGALRM};
+  if (sigemptyset(set) != 0) return -errno;
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    if (sigaddset(set, signals[i]) != 0) return -errno;
+  }
+  return 0;
+}
+
+int agent_hold_signals(void) {
+  sigset_t set;
+  int error = fill_held(&set);
+  if (error != 0) return error;
+  error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (error != 0) return -error;
+  return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0;
 }
 
 int agent_wait_for_signal(void) {
-  sigset_t set = held();
+  sigset_t set;
   int which = 0;
-  while (sigwait(&set, &which) != 0) continue;
-  return which;
+  int error = fill_held(&set);
+  if (error != 0) return error;
+  do error = sigwait(&set, &which);
+  while (error == EINTR);
+  return error == 0 ? which : -error;
 }

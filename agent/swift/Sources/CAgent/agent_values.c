@@ -1,4 +1,4 @@
-/* agent_values.c: XPC dictionaries for Swift. */
+/* agent_values.c: XPC values for Swift. */
 #include "agent_values.h"
 
 #include <xpc/xpc.h>

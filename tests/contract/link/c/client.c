@@ -168,6 +168,7 @@ static const char *want_bell(void) {
     xpc_release(bell);
     xpc_object_t reply = ask(link_connection, request);
     problem = reply == NULL ? "gone" : refusal(reply);
+    (void)close(own_bell[1]); /* the server has its own by now */
     start_thread(read_own_bell, NULL);
   }
   pthread_mutex_unlock(&own_bell_lock);

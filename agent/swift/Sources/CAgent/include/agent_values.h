@@ -1,7 +1,8 @@
 /*
- * agent_values.h: XPC dictionaries for Swift, which never sees a type of XPC: objects are `void *`.
+ * agent_values.h: XPC values for Swift. Objects are `void *`, so that Swift needs no type of XPC, which
+ * differ between the two systems.
  *
- * What is given out as "owned" is released by the caller with agent_release; all else is borrowed.
+ * The caller releases an "owned" result with agent_release. All other results are borrowed.
  */
 #ifndef AGENT_VALUES_H
 #define AGENT_VALUES_H
@@ -24,21 +25,21 @@ typedef enum agent_kind {
   AGENT_KIND_UINT64 = 3,
   AGENT_KIND_STRING = 4,
   AGENT_KIND_ENDPOINT = 5,
-  AGENT_KIND_OTHER = 6, /* a type that no request of the broker's protocol has */
+  AGENT_KIND_OTHER = 6, /* a type that no request has */
 } agent_kind;
 
-/* What stands under a key: which field counts is told by `kind`. */
+/* The value of a key. `kind` says which of the other fields is set. */
 typedef struct agent_value {
   agent_kind kind;
   bool flag;
   int64_t int64;
   uint64_t uint64;
-  const char *text; /* lives as long as the dictionary */
+  const char *text; /* valid as long as the dictionary */
   size_t length;    /* of `text`, in bytes */
   void *endpoint;
 } agent_value;
 
-/* How many keys the dictionary has. */
+/* The number of keys of the dictionary. */
 size_t agent_count(void *dictionary);
 agent_value agent_get(void *dictionary, const char *key);
 
@@ -51,16 +52,16 @@ void agent_set_int64(void *dictionary, const char *key, int64_t value);
 void agent_set_uint64(void *dictionary, const char *key, uint64_t value);
 void agent_set_date(void *dictionary, const char *key, int64_t nanoseconds);
 void agent_set_string(void *dictionary, const char *key, const char *text);
-/* An endpoint or an array. */
+/* `object` is an endpoint or an array. */
 void agent_set_object(void *dictionary, const char *key, void *object);
 void agent_append(void *array, void *object);
 
 /* -------------------------------------------------------------------------------- peers ---- */
 
-/* The reply that a message awaits (owned), or NULL when it awaits none. Sent with shim_link_send. */
+/* Creates the reply to a message (owned), or returns NULL if the sender expects none. shim_link_send sends it. */
 void *agent_reply(void *message);
 
-/* The kernel's word on who is at the other end. */
+/* The process id and the effective user id of the peer, as the kernel reports them. */
 int64_t agent_peer_pid(const shim_link *link);
 uint32_t agent_peer_euid(const shim_link *link);
 

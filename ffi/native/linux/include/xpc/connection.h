@@ -3,7 +3,8 @@
  *
  * A connection is made inactive, given an event handler, and activated. The handler runs on a serial queue
  * of the connection; it is called with dictionaries (messages) and errors, a listener's with connections
- * (peers) and errors. What it is given is borrowed until it returns.
+ * (peers) and errors. What it is given is borrowed until it returns. A listener learns of a client only when
+ * the client has sent its first message: clients speak first.
  */
 #ifndef __XPC_CONNECTION_H__
 #define __XPC_CONNECTION_H__
@@ -60,8 +61,8 @@ XPC_EXPORT XPC_RETURNS_RETAINED XPC_WARN_RESULT
 xpc_connection_t xpc_connection_create_mach_service(const char *name, dispatch_queue_t _Nullable targetq,
                                                     uint64_t flags);
 
-/* A client of the listener that the endpoint (borrowed) came from. It never outlives that listener's
- * process: then it becomes invalid. */
+/* A client of the listener that the endpoint (borrowed) came from. It becomes invalid when that listener is
+ * cancelled, or its process ends. */
 XPC_EXPORT XPC_RETURNS_RETAINED XPC_WARN_RESULT
 xpc_connection_t xpc_connection_create_from_endpoint(xpc_endpoint_t endpoint);
 
@@ -75,10 +76,12 @@ XPC_EXPORT void xpc_connection_set_target_queue(xpc_connection_t connection,
 XPC_EXPORT void xpc_connection_set_event_handler(xpc_connection_t connection, xpc_handler_t handler);
 
 /* Starts the connection; of no effect on an active one. From then on it keeps itself alive until it has
- * delivered XPC_ERROR_CONNECTION_INVALID. A message for a connection without a handler aborts. */
+ * delivered XPC_ERROR_CONNECTION_INVALID. A message for a connection without a handler aborts. When this
+ * returns, a listener can be found by its clients, or has failed. */
 XPC_EXPORT void xpc_connection_activate(xpc_connection_t connection);
 
-/* Holds back handlers and incoming messages until the matching resume. Handlers that run already go on. */
+/* Holds back handlers, and messages in both directions, until the matching resume. Handlers that run already
+ * go on. */
 XPC_EXPORT void xpc_connection_suspend(xpc_connection_t connection);
 
 /* Balances one suspend; activates an inactive connection. Aborts when there is nothing to balance. */
@@ -86,8 +89,8 @@ XPC_EXPORT void xpc_connection_resume(xpc_connection_t connection);
 
 /*
  * Ends the connection, soon: unsent messages are dropped, pending replies get
- * XPC_ERROR_CONNECTION_INVALID, then the event handler gets it, once, and nothing follows. Idempotent.
- * On a suspended connection the handlers wait for the resume.
+ * XPC_ERROR_CONNECTION_INVALID, then the event handler gets it, once, and nothing follows. Idempotent. It
+ * ends suspensions as well: a resume after it is one too many, and aborts.
  */
 XPC_EXPORT void xpc_connection_cancel(xpc_connection_t connection);
 
@@ -96,7 +99,7 @@ XPC_EXPORT void xpc_connection_cancel(xpc_connection_t connection);
 /*
  * Sends a dictionary, captured as it is now. Never blocks. Aborts when `message` is not a dictionary, holds
  * something that cannot travel (a connection, an error), or is a reply to a message of another connection.
- * A message above the limits (64 MiB, 64 levels, 4096 descriptors, 1,048,576 values), like a queue of more
+ * A message above the limits (64 MiB, 64 levels, 4096 descriptors, 65,536 values), like a queue of more
  * than 64 MiB or 16,384 unsent messages, makes the connection invalid.
  */
 XPC_EXPORT void xpc_connection_send_message(xpc_connection_t connection, xpc_object_t message);

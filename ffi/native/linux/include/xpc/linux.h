@@ -5,6 +5,7 @@
 #define XPC_LINUX_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,6 +25,13 @@ __attribute__((visibility("default"))) int xpc_linux_shmem_deallocate(void *addr
 /* Forgets the descriptor of such memory and leaves it mapped: the caller unmaps it, or maps something else
  * over it; 0, or -1 and errno (EINVAL for any other address). */
 __attribute__((visibility("default"))) int xpc_linux_shmem_forget(void *address, size_t length);
+
+/*
+ * Whether a received descriptor is memory that may be mapped: a memfd of at least `length` bytes whose maker
+ * can neither shrink it (a read would then fault) nor run out of huge pages for it. 0, or EPERM, EMSGSIZE or
+ * another errno. xpc_shmem_map makes the same check, and sets errno to the same when it returns 0.
+ */
+__attribute__((visibility("default"))) int xpc_linux_shmem_check(int fd, uint64_t length);
 
 #ifdef __cplusplus
 }

@@ -5,10 +5,10 @@ import type { TrespassReport } from "./_child.ts";
 import { BYTES, FILLING, MILLISECONDS, REGIONS, STOP } from "./_exchange_words.ts";
 import { fail, type Finding, messageOf, ok, warn } from "./_finding.ts";
 
-/** How many questions the other process is asked. */
+/** How many numbers the other process has to answer. */
 const ROUNDS = 50;
 
-/** Serves a small region and one that clients only read, and has other processes use them. */
+/** Serves a region, and one that clients may only read, and starts processes that use them. */
 export async function examineExchange(service: string): Promise<Finding[]> {
   if (Deno.build.standalone) {
     return [warn("exchange", "not tried: this is a compiled program", "Run the doctor with deno itself")];
@@ -31,13 +31,13 @@ export async function examineExchange(service: string): Promise<Finding[]> {
       await trespass(sealed, child("trespass", name, service)),
     ];
   } catch (error) {
-    return [fail("exchange", messageOf(error), "See what is said of the broker above")];
+    return [fail("exchange", messageOf(error), "See the finding about the broker above")];
   }
 }
 
-/** Another process of the doctor. */
+/** Starts another process of the doctor. */
 function child(...args: readonly string[]): Deno.ChildProcess {
-  // In a registry only the exports of a package have a name.
+  // Only the exports of a package have a name in a registry.
   const isFile = import.meta.url.startsWith("file:");
   const entry = isFile ? new URL("./main.ts", import.meta.url).href : `jsr:@xpc/shmem@${RELEASE}/doctor`;
   return new Deno.Command(Deno.execPath(), {
@@ -80,7 +80,7 @@ async function exchange(
   }
 }
 
-/** Gives the time of each round trip, in milliseconds. */
+/** Measures round trips, in milliseconds. */
 async function ask(region: WritableRegion, signal: AbortSignal): Promise<number[]> {
   const words = region.view(Uint32Array);
   const times: number[] = [];
@@ -96,10 +96,10 @@ async function ask(region: WritableRegion, signal: AbortSignal): Promise<number[
     words[0] = question + 1;
     region.commit();
   }
-  return times.slice(1); // the first one waited for the process to start
+  return times.slice(1); // the first one includes the start of the process
 }
 
-/** The output of a process, which is given some time to end by itself. */
+/** Waits for the output of a process, and ends the process if it does not end by itself. */
 async function stop(
   other: Deno.ChildProcess,
   output: Promise<Deno.CommandOutput>,
@@ -122,7 +122,7 @@ async function trespass(region: WritableRegion, other: Deno.ChildProcess): Promi
   });
 }
 
-/** Says what the end of a process that wrote where it may not means. */
+/** Judges how a process ended that wrote to memory which it may only read. */
 export function judge(
   stdout: string,
   { isIntact, signal, end }: { isIntact: boolean; signal: Deno.Signal | null; end: string },
@@ -136,12 +136,12 @@ export function judge(
   } catch {
     return fail(
       check,
-      `the other process did not get to its write: ${end}`,
-      "See what is said of the exchange above",
+      `the other process ended before it wrote: ${end}`,
+      "See the finding about the exchange above",
     );
   }
   if (!said.read) return fail(check, "another process did not see what is in the memory", report);
-  if (!said.refused) return fail(check, "the memory was given out for writing", report);
+  if (!said.refused) return fail(check, "the server let another process open the memory for writing", report);
   if (said.unprotected) {
     return fail(check, "the kernel let another process make its mapping writable", report);
   }

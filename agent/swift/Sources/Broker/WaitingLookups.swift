@@ -1,16 +1,16 @@
 /// The lookups that wait for a registration.
-struct WaitingRoom {
+struct WaitingLookups {
   /// A lookup that waits.
   struct Waiter {
     var name: Name
     var peer: PeerID
     var reply: Handle
     var after: UInt64
-    /// The peer's own number for it, or 0.
+    /// The number that the peer gave to the lookup, or 0.
     var id: UInt64
   }
 
-  /// Numbers grow, so their order is that of arrival.
+  /// The lookups by a number that grows, so that the numbers give the order of arrival.
   private var waiters: [UInt64: Waiter] = [:]
   private var byName: [Name: Set<UInt64>] = [:]
   private var byPeer: [PeerID: Set<UInt64>] = [:]
@@ -19,10 +19,10 @@ struct WaitingRoom {
 
   var count: Int { waiters.count }
 
-  /// How many lookups of the peer wait.
+  /// Returns how many lookups of the peer wait.
   func count(of peer: PeerID) -> Int { byPeer[peer]?.count ?? 0 }
 
-  /// Whether a lookup of the peer waits by this id.
+  /// Returns whether a lookup of the peer waits with this id.
   func has(_ id: UInt64, of peer: PeerID) -> Bool { byID[peer]?[id] != nil }
 
   mutating func add(_ waiter: Waiter) {
@@ -33,20 +33,20 @@ struct WaitingRoom {
     if waiter.id != 0 { byID[waiter.peer, default: [:]][waiter.id] = lastNumber }
   }
 
-  /// Takes out those that wait for the name with a generation below this one.
+  /// Removes and returns the lookups of `name` that this generation satisfies.
   mutating func take(_ name: Name, below generation: UInt64) -> [Waiter] {
     take(byName[name]) { $0.after < generation }
   }
 
-  /// Takes out the one that waits by this id.
+  /// Removes and returns the lookup of the peer with this id.
   mutating func take(_ id: UInt64, of peer: PeerID) -> Waiter? {
     byID[peer]?[id].flatMap { remove($0) }
   }
 
-  /// Takes out those of the peer.
+  /// Removes and returns all lookups of the peer.
   mutating func take(of peer: PeerID) -> [Waiter] { take(byPeer[peer]) { _ in true } }
 
-  /// Takes out all.
+  /// Removes and returns all lookups.
   mutating func takeAll() -> [Waiter] { take(Set(waiters.keys)) { _ in true } }
 
   private mutating func take(_ numbers: Set<UInt64>?, where matches: (Waiter) -> Bool) -> [Waiter] {

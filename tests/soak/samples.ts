@@ -15,7 +15,7 @@ export interface Sample {
 }
 
 /** What is measured. */
-export const KEYS = ["resident", "descriptors", "threads", "mappings"] as const;
+const KEYS = ["resident", "descriptors", "threads", "mappings"] as const;
 
 /**
  * How much more there may be at the end: resident memory in KiB, for V8's heap has its own mind; a thread, for the

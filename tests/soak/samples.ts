@@ -46,6 +46,8 @@ export interface Course {
   /** The least in the last quarter. */
   readonly late: number;
   readonly most: number;
+  /** The least in each eighth of the time: tells a leak from what needs long to warm up. */
+  readonly eighths: readonly number[];
   /** Whether it grew by no more than its bound. */
   readonly flat: boolean;
 }
@@ -64,6 +66,11 @@ export function courses(samples: readonly Sample[]): Course[] {
     const values = samples.map((each) => each[key]);
     const early = Math.min(...values.slice(quarter, 2 * quarter));
     const late = Math.min(...values.slice(-quarter));
-    return { key, early, late, most: Math.max(...values), flat: late - early <= BOUNDS[key] };
+    const most = Math.max(...values);
+    const eighths = Array.from({ length: 8 }, (_, index) => {
+      const [from, to] = [index, index + 1].map((bound) => Math.floor(bound * values.length / 8));
+      return Math.min(...values.slice(from, to));
+    });
+    return { key, early, late, most, eighths, flat: late - early <= BOUNDS[key] };
   });
 }

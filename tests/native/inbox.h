@@ -58,11 +58,13 @@ static inline bool next_event(struct inbox *inbox, shim_event *event) {
 }
 
 /* Waits for the next event, which must be of this kind and link. */
-static inline bool expect(struct inbox *inbox, shim_event *event, enum shim_event_kind kind, const shim_link *link) {
+static inline bool expect(struct inbox *inbox, shim_event *event, enum shim_event_kind kind,
+                          const shim_link *link) {
   if (!next_event(inbox, event)) return false;
   bool right = event->kind == kind && event->source == shim_link_id(link);
   if (!right) {
-    printf("# kind %u source %u value %d instead of kind %d\n", event->kind, event->source, event->value, kind);
+    printf("# kind %u source %u value %d instead of kind %d\n", event->kind, event->source, event->value,
+           kind);
   }
   return CHECK(right);
 }

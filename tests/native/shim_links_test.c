@@ -68,7 +68,8 @@ int run_role(const char *role, char **arguments) {
   _Atomic uint32_t *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(arguments[1]), 0);
   shim_link *link = shim_link_to_service(inbox->queue, arguments[0]);
   shim_link_activate(link);
-  if (shim_mutex_try(&words[0], 5) != SHIM_MUTEX_LOCKED || shim_mutex_try(&words[32], 5) != SHIM_MUTEX_LOCKED) {
+  if (shim_mutex_try(&words[0], 5) != SHIM_MUTEX_LOCKED ||
+      shim_mutex_try(&words[32], 5) != SHIM_MUTEX_LOCKED) {
     return 1;
   }
   send_numbered(link, getpid());
@@ -195,7 +196,8 @@ static void backpressure(void) {
       xpc_release(events[i].object);
     }
     if (expected == COUNT) break;
-    while ((got = shim_queue_drain(pair.server->queue, events, 7)) == 0) REQUIRE(await_wakes(pair.server->wake) > 0);
+    while ((got = shim_queue_drain(pair.server->queue, events, 7)) == 0)
+      REQUIRE(await_wakes(pair.server->wake) > 0);
   }
   close_pair(&pair);
 }
@@ -353,7 +355,8 @@ static void killed(void) {
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
   CHECK(xpc_dictionary_get_int64(event.object, "number") == child);
   xpc_release(event.object);
-  CHECK((atomic_load(&words[0]) & SHIM_MUTEX_OWNER) == 5 && (atomic_load(&words[32]) & SHIM_MUTEX_OWNER) == 5);
+  CHECK((atomic_load(&words[0]) & SHIM_MUTEX_OWNER) == 5 &&
+        (atomic_load(&words[32]) & SHIM_MUTEX_OWNER) == 5);
 
   struct waiting waiting = {.word = &words[32]};
   pthread_t thread;
@@ -379,15 +382,16 @@ static void owners(void) {
   struct pair pair = open_pair();
   _Atomic uint32_t words[3] = {1, 2, 1};
   _Atomic uint32_t gone = 0;
-  shim_owner *first = shim_owner_create(words, 4, 3, 1, &gone), *second = shim_owner_create(words, 4, 3, 2, NULL);
+  shim_owner *first = shim_owner_create(words, 4, 3, 1, &gone),
+             *second = shim_owner_create(words, 4, 3, 2, NULL);
   REQUIRE(first != NULL && second != NULL);
   CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0);
   shim_link_forget_death(pair.link, first);
   shim_link_cancel(pair.link);
   shim_event event;
   REQUIRE(expect(pair.client, &event, SHIM_EVENT_ERROR, pair.link));
-  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0);          /* forgotten before */
-  CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0);      /* invalid already: at once */
+  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0);     /* forgotten before */
+  CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0); /* invalid already: at once */
   CHECK(atomic_load(&words[0]) == SHIM_MUTEX_ABANDONED && atomic_load(&words[2]) == SHIM_MUTEX_ABANDONED);
   CHECK(atomic_load(&words[1]) == 2 && atomic_load(&gone) == 1);
   CHECK(shim_link_on_death(pair.link, shim_owner_died, second) == 0);

@@ -124,7 +124,8 @@ struct counter {
 
 static void *count_turns(void *argument) {
   struct counter *counter = argument;
-  for (unsigned i = 0; i < counter->turns; i++) CHECK(take_turn(counter->shared, counter->owner, i % 4 * 5, -1));
+  for (unsigned i = 0; i < counter->turns; i++)
+    CHECK(take_turn(counter->shared, counter->owner, i % 4 * 5, -1));
   return NULL;
 }
 
@@ -216,7 +217,8 @@ static void *lock_it(void *argument) {
 
 static void *sleep_on_it(void *argument) {
   struct counter *counter = argument;
-  (void)shim_wait_on(&counter->shared->mutex, counter->turns, 10000000000u); /* woken, and does nothing: dies */
+  (void)shim_wait_on(&counter->shared->mutex, counter->turns,
+                     10000000000u); /* woken, and does nothing: dies */
   return NULL;
 }
 
@@ -384,7 +386,8 @@ static void released_while_waiting(void) {
   struct inbox *inbox = open_inbox();
   shim_queue *queue = inbox->queue;
   atomic_store(&mutex.word, 1);
-  for (uint32_t i = 0; i < 8; i++) CHECK(shim_mutex_wait_async(queue, i, &mutex.word, 2, i < 4 ? 50 : -1) == 0);
+  for (uint32_t i = 0; i < 8; i++)
+    CHECK(shim_mutex_wait_async(queue, i, &mutex.word, 2, i < 4 ? 50 : -1) == 0);
   usleep(10000);
   size_t before = count_threads();
   for (uint32_t i = 4; i < 8; i++) shim_wait_cancel(queue, i);

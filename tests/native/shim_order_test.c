@@ -58,7 +58,9 @@ static xpc_connection_t fake_create(void) {
   return (xpc_connection_t)xpc_dictionary_create_empty(); /* any object that can be released */
 }
 
-static void fake_handler(xpc_handler_t handler) { fake.handler = (xpc_handler_t)_Block_copy((const void *)handler); }
+static void fake_handler(xpc_handler_t handler) {
+  fake.handler = (xpc_handler_t)_Block_copy((const void *)handler);
+}
 static void fake_request(xpc_handler_t reply) {
   fake.replies[fake.reply_count++] = (xpc_handler_t)_Block_copy((const void *)reply);
 }
@@ -68,7 +70,7 @@ static void fake_barrier(dispatch_block_t barrier) {
 
 #define xpc_connection_create_mach_service(name, queue, flags) ((void)(name), fake_create())
 #define xpc_connection_set_event_handler(connection, ...) ((void)(connection), fake_handler(__VA_ARGS__))
-#define xpc_connection_send_message_with_reply(connection, message, queue, ...) \
+#define xpc_connection_send_message_with_reply(connection, message, queue, ...)                              \
   ((void)(connection), (void)(message), fake_request(__VA_ARGS__))
 #define xpc_connection_send_barrier(connection, ...) ((void)(connection), fake_barrier(__VA_ARGS__))
 #define xpc_connection_activate(connection) ((void)(connection), note_call('a'))
@@ -139,7 +141,8 @@ static void end_held_back(void) {
   deliver_barrier(1);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_BARRIER, link) && CHECK(event.request == 4));
   CHECK(expect(inbox, &event, SHIM_EVENT_ERROR, link) && event.value == SHIM_ERROR_INVALID);
-  CHECK(order_link_request(link, message, 5) == 0); /* what comes later than the end ends, and there is one end */
+  CHECK(order_link_request(link, message, 5) ==
+        0); /* what comes later than the end ends, and there is one end */
   deliver_reply(3, (xpc_object_t)(uintptr_t)XPC_ERROR_CONNECTION_INVALID);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_REPLY_ERROR, link) && CHECK(event.request == 5));
   CHECK(nothing_waits(inbox));
@@ -182,7 +185,8 @@ static void resumed_before_cancelled(void) {
   order_link_cancel(link);
   CHECK(strcmp(fake.calls, "asrc") == 0);
   order_link_cancel(link);
-  for (int i = 0; i <= MAX_UNDRAINED; i++) fake.handler(message); /* were under way: too many, but it is cancelled */
+  for (int i = 0; i <= MAX_UNDRAINED; i++)
+    fake.handler(message); /* were under way: too many, but it is cancelled */
   deliver_end();
   order_link_release(link);
   close_inbox(inbox); /* discards what waits, which drains the link */

@@ -310,7 +310,7 @@ static void death_of_a_realm(void) {
   }
   REQUIRE(await(realm.ready));
   for (int i = 0; i < UNDRAINED; i++) send_numbered(peer, i); /* suspends the realm's link */
-  usleep(50000); /* for what is sent to get there */
+  usleep(50000);                                              /* for what is sent to get there */
   CHECK(atomic_load(&realm.gone) == 0 && (atomic_load(&realm.held[0]) & SHIM_MUTEX_OWNER) == REALM);
   dispatch_semaphore_signal(realm.end);
   CHECK(pthread_join(thread, NULL) == 0);
@@ -372,7 +372,8 @@ static void deaths_at_any_moment(void) {
   struct realm realm = {.service = endpoint_of(listener)};
   for (uint32_t round = 0; round < ROUNDS; round++) {
     atomic_store(&realm.gone, round);
-    atomic_store(&realm.wanted[0], round % 2 ? OTHER : 0); /* a wait that ends by itself, and one that does not */
+    atomic_store(&realm.wanted[0],
+                 round % 2 ? OTHER : 0); /* a wait that ends by itself, and one that does not */
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, live_shortly, &realm) == 0);
     shim_event event;
@@ -402,7 +403,7 @@ enum { QUEUES = 3 };
 
 struct several {
   xpc_endpoint_t service;
-  int released; /* this one is released, and its link with it; -1: none */
+  int released;        /* this one is released, and its link with it; -1: none */
   bool cancelled_only; /* of the released one: its queue goes while the final event is still to come */
 };
 

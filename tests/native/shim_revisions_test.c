@@ -259,7 +259,8 @@ static void hostile(void) {
     CHECK(shim_revision_wait(&words->revision, &words->parked, NULL, seen, 0, 20) == seen);
     double took = now() - before;
     CHECK(took >= 19.9 && took < 3000);
-    CHECK(shim_revision_wait(&words->revision, &words->parked, NULL, seen + 1e18, 0, -1) == seen); /* backwards */
+    CHECK(shim_revision_wait(&words->revision, &words->parked, NULL, seen + 1e18, 0, -1) ==
+          seen); /* backwards */
   }
   const double strange[] = {NAN, -1, INFINITY, -INFINITY, 0.5, 1e300};
   for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
@@ -280,11 +281,13 @@ static void doorbells(void) {
   struct inbox *inbox = open_inbox();
   int32_t ends[2];
   REQUIRE(shim_queue_open_bell(inbox->queue, ends) == 0);
-  for (int i = 0; i < 2; i++) CHECK((fcntl(ends[i], F_GETFD) & FD_CLOEXEC) != 0); /* no program we start gets it */
+  for (int i = 0; i < 2; i++)
+    CHECK((fcntl(ends[i], F_GETFD) & FD_CLOEXEC) != 0); /* no program we start gets it */
   CHECK(read_wakes(ends[0]) == 0);
   CHECK(shim_bell_ring(ends[1]) == 0);
   CHECK(await_wakes(ends[0]) == 1);
-  for (int i = 0; i < 100000; i++) CHECK(shim_bell_ring(ends[1]) == 0); /* nobody reads: full, and never blocks */
+  for (int i = 0; i < 100000; i++)
+    CHECK(shim_bell_ring(ends[1]) == 0); /* nobody reads: full, and never blocks */
   CHECK(read_wakes(ends[0]) > 0);
   CHECK(shim_bell_ring(ends[1]) == 0 && read_wakes(ends[0]) == 1);
   shim_queue_forget_bell(inbox->queue, ends[0]);

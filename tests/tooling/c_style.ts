@@ -15,7 +15,13 @@ const FOLDERS = ["ffi/native", "tests/native"];
 const NOT_YET =
   /^ffi\/native\/include\/shim|^ffi\/native\/shim\/(?!memory|cgroup)|^tests\/native\/shim_(links|mutex|revisions)_/;
 
-const FLAGS = ["-std=c11", "-fblocks", "-Iffi/native/linux/include", "-Iffi/native/include", "-Iffi/native/linux"];
+const FLAGS = [
+  "-std=c11",
+  "-fblocks",
+  "-Iffi/native/linux/include",
+  "-Iffi/native/include",
+  "-Iffi/native/linux",
+];
 
 /** Compares a pointer with NULL, where `!pointer` is the style. Tests may: it is what they assert. */
 const NULL_COMPARISON = /[!=]= NULL\b/;

@@ -27,7 +27,9 @@ const failed: string[] = [];
 for (const [name, args] of Object.entries(steps)) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
   console.log(`${code === 0 ? green("ok") : red("failed")} ${name}`);
-  for (const [line] of new TextDecoder().decode(stdout).matchAll(/^skipped: .*$/gm)) console.log(`   ${line}`);
+  for (const [line] of new TextDecoder().decode(stdout).matchAll(/^skipped: .*$/gm)) {
+    console.log(`   ${line}`);
+  }
   if (code === 0) continue;
   failed.push(name);
   await Deno.stdout.write(stdout);

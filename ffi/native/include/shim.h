@@ -13,7 +13,7 @@
  *
  * Conventions: functions that can fail return 0 or a negative errno; the caller is never left with half
  * a result. Everything that is read from shared memory is read once. No function here blocks unless its
- * name says wait, stop or destroy. XPC objects are `void *` in this header, so that callers that must not
+ * name says wait. XPC objects are `void *` in this header, so that callers that must not
  * know XPC's types (Swift, JavaScript) need no other header.
  */
 #ifndef XPC_SHMEM_SHIM_H
@@ -53,7 +53,7 @@ enum shim_error {
   SHIM_ERROR_INTERRUPTED = 1,  /* the connection lives on; the next send starts the service again */
   SHIM_ERROR_INVALID = 2,      /* terminal */
   SHIM_ERROR_TERMINATING = 3,  /* the system is about to stop this process */
-  SHIM_ERROR_REQUIREMENT = 4,  /* the peer does not meet the code-signing requirement */
+  SHIM_ERROR_REQUIREMENT = 4,  /* the peer fails the code-signing requirement: the link cancels itself */
 };
 
 /* 32 bytes, no padding: read by JavaScript through a DataView. */

@@ -59,7 +59,7 @@ let package = Package(
     .testTarget(name: "BrokerTests", dependencies: ["Broker"], path: "agent/swift/Tests/BrokerTests"),
     .testTarget(
       name: "AgentTests",
-      dependencies: ["Agent", "Broker", "CAgent"],
+      dependencies: ["Agent", "Broker", "CAgent", "CShim"],
       path: "agent/swift/Tests/AgentTests"
     ),
   ],

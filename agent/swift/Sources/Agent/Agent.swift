@@ -14,6 +14,7 @@ final class Agent {
   private let queue: OpaquePointer
   private let listener: Link
   private let stop: Link
+  private let timer: Timer
   private var links: [PeerID: Link] = [:]
   /// While the agent ends: the peers whose last messages are not sent yet.
   private var flushing: Set<PeerID>?
@@ -25,6 +26,7 @@ final class Agent {
     self.queue = queue
     self.listener = listener
     self.stop = stop
+    timer = Timer(queue: queue)
     let start = agent_monotonic_milliseconds()
     broker = Core(
       identity: .init(
@@ -74,6 +76,7 @@ final class Agent {
       while shim_queue_wait(queue) {
         let count = Int(shim_queue_drain(queue, events.baseAddress, UInt32(capacity)))
         for event in events.prefix(count) { handle(event) }
+        if let timeout = broker.timeout { timer.start(milliseconds: timeout) }
       }
     }
   }
@@ -96,6 +99,9 @@ final class Agent {
       }
     case SHIM_EVENT_BARRIER:
       flushed(peer)
+    case SHIM_EVENT_WAIT:
+      timer.ended()
+      perform(broker.timePassed())
     default:
       break  // the agent causes no other events
     }
@@ -216,6 +222,9 @@ extension Refusal {
     case .user(let user): "it runs as user \(user)"
     case .requirement: "it does not meet the code-signing requirement"
     case .limit: "the limit of \(Limits.peers) connected peers is reached"
+    case .silent: "it did not say hello within \(Limits.silence / 1000) s"
+    case .silentAtLimit:
+      "the limit of \(Limits.peers) connected peers is reached, and it has been silent longest"
     }
   }
 }

@@ -31,10 +31,11 @@ extension Core {
     case .unregister(let name, let generation):
       return try unregister(name, generation, for: asker)
     case .list:
-      return [.ok: .bool(true), .services: services]
+      return try list()
     case .watch:
+      let services = try list()
       if !watchers.contains(asker.peer) { watchers.append(asker.peer) }
-      return [.ok: .bool(true), .services: services]
+      return services
     case .unwatch:
       watchers.removeAll { $0 == asker.peer }
       return [.ok: .bool(true)]
@@ -65,7 +66,7 @@ extension Core {
     min: UInt64, max: UInt64, of asker: Asker
   ) throws(Failure) -> Message {
     guard (min...max).contains(protocolVersion) else { throw .unsupportedVersion }
-    peers[asker.peer]?.saidHello = true
+    peers.greet(asker.peer)
     return [
       .ok: .bool(true), .version: .uint64(protocolVersion), .broker: .string("swift"),
       .release: .string(release), .pid: .int64(identity.pid), .service: .string(identity.service),
@@ -147,14 +148,15 @@ extension Core {
     return [.ok: .bool(true)]
   }
 
-  private var services: WireValue {
-    .array(
-      registry.registrations.sorted { $0.key < $1.key }.map { name, registration in
-        [
-          .name: .string(name.text), .generation: .uint64(registration.generation),
-          .pid: .int64(registration.pid), .since: .date(registration.since),
-        ]
-      })
+  private func list() throws(Failure) -> Message {
+    guard registry.registrations.count <= Limits.listed else { throw .limit }
+    let services = registry.registrations.sorted { $0.key < $1.key }.map { name, registration -> Message in
+      [
+        .name: .string(name.text), .generation: .uint64(registration.generation),
+        .pid: .int64(registration.pid), .since: .date(registration.since),
+      ]
+    }
+    return [.ok: .bool(true), .services: .array(services)]
   }
 
   private var status: Message {

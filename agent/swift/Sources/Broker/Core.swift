@@ -35,17 +35,12 @@ public struct Core {
     }
   }
 
-  struct Peer {
-    var pid: Int64
-    var saidHello = false
-  }
-
   let identity: Identity
   let clocks: Clocks
   var registry = Registry()
   var waiting = WaitingLookups()
   var watchers: [PeerID] = []
-  var peers: [PeerID: Peer] = [:]
+  var peers = Peers()
   private var holdsTransaction = false
   /// The effects, so far, of the event that is being handled.
   private var effects: [Effect] = []
@@ -63,12 +58,32 @@ public struct Core {
 
   /// A peer connected.
   ///
-  /// `pid` and `user` come from the kernel.
+  /// `pid` and `user` come from the kernel. At the limit, the peer that has been silent longest gives its place
+  /// to the new one.
   public mutating func connected(_ peer: PeerID, pid: Int64, user: UInt32) -> [Effect] {
     guard user == identity.user else { return [.refuse(peer, .user(user))] }
-    guard peers.count < Limits.peers else { return [.refuse(peer, .limit)] }
-    peers[peer] = Peer(pid: pid)
-    return []
+    var effects: [Effect] = []
+    if peers.count >= Limits.peers {
+      guard let oldest = peers.oldestSilent else { return [.refuse(peer, .limit)] }
+      effects = [.refuse(oldest, .silentAtLimit)] + gone(oldest)
+    }
+    peers.add(peer, pid: pid, at: clocks.uptime())
+    return effects
+  }
+
+  /// How many milliseconds from now on `timePassed` is due, or nil if it is not needed.
+  public var timeout: UInt64? {
+    peers.endOfSilence.map { end in
+      let now = clocks.uptime()
+      return end > now ? end - now : 0
+    }
+  }
+
+  /// Time passed.
+  ///
+  /// Refuses the peers that did not say hello in time.
+  public mutating func timePassed() -> [Effect] {
+    peers.overdue(at: clocks.uptime()).flatMap { peer in [.refuse(peer, .silent)] + gone(peer) }
   }
 
   /// The system found that the peer does not meet the code-signing requirement.
@@ -81,7 +96,7 @@ public struct Core {
   /// Its registrations, waiting lookups and watch end at once.
   public mutating func gone(_ peer: PeerID) -> [Effect] {
     collect { core in
-      guard core.peers.removeValue(forKey: peer) != nil else { return }
+      guard core.peers.remove(peer) else { return }
       core.watchers.removeAll { $0 == peer }
       _ = core.waiting.take(of: peer)
       for (name, registration) in core.registry.removeAll(of: peer) {
@@ -114,7 +129,7 @@ public struct Core {
     collect { core in
       guard !core.isTerminating else { return }
       core.isTerminating = true
-      for peer in core.peers.filter(\.value.saidHello).keys.sorted() {
+      for peer in core.peers.greeted {
         core.event([.event: .string("terminating")], to: peer)
       }
       for waiter in core.waiting.takeAll() {

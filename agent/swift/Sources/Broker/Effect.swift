@@ -20,8 +20,12 @@ public enum Refusal: Equatable, Sendable {
   case user(UInt32)
   /// The peer does not meet the code-signing requirement.
   case requirement
-  /// The limit of connected peers is reached.
+  /// The limit of connected peers is reached, and all of them said hello.
   case limit
+  /// The peer did not say hello in time.
+  case silent
+  /// The limit of connected peers is reached, and the peer is the one that has been silent longest.
+  case silentAtLimit
 }
 
 /// An action that the core asks its owner for.

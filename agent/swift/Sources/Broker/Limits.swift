@@ -1,6 +1,4 @@
 /// The limits of the broker.
-///
-/// A request beyond one of them fails with `limit`.
 public enum Limits {
   /// How many registrations one peer may hold.
   public static let registrations = 1024
@@ -10,8 +8,17 @@ public enum Limits {
 
   /// How many peers may be connected at once.
   ///
-  /// The broker refuses further peers.
+  /// If one more connects, the peer that has been silent longest loses its connection. If all have said hello,
+  /// the broker refuses the new one.
   public static let peers = 4096
+
+  /// How many milliseconds a peer may stay connected without hello.
+  public static let silence: UInt64 = 5000
+
+  /// How many services `list` and `watch` answer with.
+  ///
+  /// More could exceed the longest message.
+  public static let listed = 65_536
 
   /// How many keys a message may have, unknown ones included.
   public static let keys = 64

@@ -73,13 +73,4 @@ struct HelloTests {
       ])
     #expect(desk.effects(peer, .plain("list")) == [])
   }
-
-  @Test("the peer after 4,096 is refused, until another one leaves")
-  mutating func peerLimit() {
-    for number in 1...4096 { _ = desk.connect(UInt32(number)) }
-    let late = PeerID(5000)
-    #expect(desk.core.connected(late, pid: 1, user: Desk.user) == [.refuse(late, .limit)])
-    _ = desk.core.gone(PeerID(7))
-    #expect(desk.core.connected(PeerID(5001), pid: 1, user: Desk.user) == [])
-  }
 }

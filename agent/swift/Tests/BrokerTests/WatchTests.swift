@@ -80,6 +80,30 @@ struct WatchTests {
     #expect(desk.ask(other, .plain("status"))?[.watchers] == .uint64(0))
   }
 
+  @Test("list and watch answer as many services as the limit allows, and fail with more")
+  mutating func limit() {
+    let watcher = desk.join(1)
+    var server = watcher
+    for index in 0..<Limits.listed {
+      if index % Limits.registrations == 0 { server = desk.join(100 + UInt32(index / Limits.registrations)) }
+      desk.register(server, "n\(index)")
+    }
+    guard case .array(let services)? = desk.ask(watcher, .plain("list"))?[.services] else {
+      Issue.record("list has failed")
+      return
+    }
+    #expect(services.count == Limits.listed)
+    desk.register(watcher, "more")
+    #expect(desk.ask(watcher, .plain("list")) == .limit)
+    #expect(desk.ask(watcher, .plain("watch")) == .limit)
+    #expect(desk.ask(watcher, .plain("status"))?[.watchers] == .uint64(0))
+    #expect(desk.ask(watcher, .plain("status"))?[.services] == .uint64(UInt64(Limits.listed) + 1))
+    let leaving = desk.core.gone(PeerID(100))
+    #expect(leaving.events(to: watcher) == [])
+    #expect(desk.ask(watcher, .plain("watch"))?[.ok] == .bool(true))
+    #expect(desk.ask(watcher, .plain("status"))?[.watchers] == .uint64(1))
+  }
+
   @Test("status counts, in the order of PROTOCOL.md")
   mutating func status() {
     let peer = desk.join(1)

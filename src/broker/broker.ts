@@ -175,8 +175,8 @@ export class Broker implements AsyncDisposable {
       waits = reply === undefined;
       if (reply !== undefined) message.reply({ ok: true, ...reply });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      message.reply(error.reply);
+      // A reply that cannot be sent is too large; whatever else goes wrong must not end this process either.
+      message.reply((error instanceof Refusal ? error : new Refusal("limit")).reply);
     } finally {
       // No operation took what is left in the message. A lookup that waits still needs its way to reply.
       if (waits) disposeValue(message.values);

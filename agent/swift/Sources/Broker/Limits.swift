@@ -18,7 +18,7 @@ public enum Limits {
   /// How many services `list` and `watch` answer with.
   ///
   /// More could exceed the longest message.
-  public static let listed = 65_536
+  public static let listed = 8_192
 
   /// How many keys a message may have, unknown ones included.
   public static let keys = 64

@@ -2,34 +2,67 @@
 
 import PackageDescription
 
-// The C sources stand in ffi/native, beside this package: CShim compiles each through a file of its own
-// that includes it. They need blocks, and on Linux the headers of the libxpc that comes with them, which
-// lie outside the package: hence unsafe flags, which the root package of a build may use.
-let native = "\(Context.packageDirectory)/../ffi/native"
+// The C targets name the sources in ffi/native by their path. On a Mac the shim compiles against Apple's libxpc. On
+// Linux the package also compiles the project's own libxpc and uses its headers. The condition is about the host
+// that reads the manifest, so this package does not cross-compile between the two.
+// There are no unsafe flags: SwiftPM refuses a dependency that has them. It passes -fblocks itself.
+#if os(Linux)
+  let shimSources = ["shim", "linux"]
+  // The Swift toolchain has a blocks runtime. CShim links it below.
+  let shimExcludes = ["linux/blocks_runtime.c"]
+#else
+  let shimSources = ["shim"]
+  let shimExcludes: [String] = []
+#endif
+
+/// The settings of a C target that includes the headers of libxpc.
+///
+/// On a Mac these headers are part of the system.
+func xpcSettings(headers: String) -> [CSetting] {
+  [
+    .headerSearchPath(headers, .when(platforms: [.linux])),
+    // Renames the dispatch functions of the Linux libxpc, so that they do not replace those of Swift.
+    .define("XPC_PRIVATE_DISPATCH", .when(platforms: [.linux])),
+  ]
+}
 
 let package = Package(
-  name: "xpc-shmem-agent",
+  name: "xpc-shmem",
   platforms: [.macOS(.v13)],
   products: [
     .executable(name: "xpc-shmem-agent", targets: ["Agent"])
   ],
   targets: [
-    .target(name: "Broker"),
     .target(
       name: "CShim",
-      cSettings: [
-        .unsafeFlags(["-std=gnu17", "-fblocks", "-fvisibility=hidden"]),
-        .unsafeFlags(["-I\(native)/linux/include"], .when(platforms: [.linux])),
-        // The private libdispatch of the Linux libxpc must not answer for Swift's.
-        .define("XPC_PRIVATE_DISPATCH", .when(platforms: [.linux])),
-      ],
+      path: "ffi/native",
+      exclude: shimExcludes,
+      sources: shimSources,
+      publicHeadersPath: "include",
+      cSettings: xpcSettings(headers: "linux/include"),
       linkerSettings: [
         .linkedLibrary("BlocksRuntime", .when(platforms: [.linux]))
       ]
     ),
-    .executableTarget(name: "Agent", dependencies: ["Broker", "CShim"]),
-    .testTarget(name: "BrokerTests", dependencies: ["Broker"]),
-    .testTarget(name: "AgentTests", dependencies: ["Agent", "CShim"]),
+    .target(name: "Broker", path: "agent/swift/Sources/Broker"),
+    .target(
+      name: "CAgent",
+      dependencies: ["CShim"],
+      path: "agent/swift/Sources/CAgent",
+      cSettings: xpcSettings(headers: "../../../../ffi/native/linux/include")
+    ),
+    .executableTarget(
+      name: "Agent",
+      dependencies: ["Broker", "CAgent", "CShim"],
+      path: "agent/swift/Sources/Agent"
+    ),
+    .testTarget(name: "BrokerTests", dependencies: ["Broker"], path: "agent/swift/Tests/BrokerTests"),
+    .testTarget(
+      name: "AgentTests",
+      dependencies: ["Agent", "Broker", "CAgent"],
+      path: "agent/swift/Tests/AgentTests"
+    ),
   ],
-  swiftLanguageModes: [.v6]
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu11
 )

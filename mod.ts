@@ -1,8 +1,13 @@
 /**
- * Fast shared memory between two apps: one writes, the other reads, and nothing is copied in between. On macOS it
- * runs over XPC, on Linux over a libxpc of its own; the code is the same.
+ * Fast shared memory between two apps: one app writes, the other reads, and nothing is copied in between. On macOS the
+ * apps find each other over XPC, on Linux over a libxpc that comes with the package. The API is the same on both.
  *
- * One app calls {@linkcode serve}, the other {@linkcode connect}; either may start first, die and come back.
+ * One app calls {@linkcode serve}, the other {@linkcode connect}. Either may start first, die and come back. Two equal
+ * apps call {@linkcode join}: the first one serves. The program needs `--allow-ffi`, without a path. On macOS each user
+ * installs a launch agent once: `deno run -A jsr:@xpc/shmem/agent install`.
+ *
+ * A server makes regions. A {@linkcode WritableRegion} has views that write; a {@linkcode ReadableRegion} has views that
+ * only read. Each has revisions ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}.
  *
  * @example The server writes
  * ```ts
@@ -10,8 +15,8 @@
  *
  * await using studio = await serve("com.example.studio", {
  *   regions: {
- *     frame: { byteLength: 100 * 2 ** 20 },
- *     mask: { byteLength: 100 * 2 ** 20, clients: "read" },
+ *     frame: { byteLength: 100 * 2 ** 20 }, // clients may write it
+ *     mask: { byteLength: 100 * 2 ** 20, clients: "read" }, // the kernel refuses their writes
  *   },
  * });
  * const frame = studio.region("frame");
@@ -19,7 +24,7 @@
  *   using _ = await frame.mutex.lock();
  *   frame.view(Float32Array)[0] = 0.5;
  * }
- * frame.commit();
+ * frame.commit(); // makes a new revision and wakes the readers
  * ```
  *
  * @example The client reads
@@ -29,7 +34,7 @@
  * await using studio = await connect("com.example.studio", { signal: AbortSignal.timeout(10_000) });
  * const frame = await studio.open("frame");
  * for await (const { revision } of frame.changes()) {
- *   using guard = await frame.mutex.lock();
+ *   using guard = await frame.mutex.lock(); // guard.abandoned: the previous holder died
  *   if (!guard.abandoned) console.log(revision, frame.view(Float32Array)[0]);
  * }
  * ```
@@ -39,7 +44,9 @@
  * | `CreateFileMapping` | {@linkcode serve}, {@linkcode Server.add} |
  * | `OpenFileMapping` | {@linkcode connect}, {@linkcode Client.open} |
  * | `MapViewOfFile` | `region.view(Float32Array, byteOffset, length)` |
+ * | `UnmapViewOfFile`, `CloseHandle` | `region.close()`, or `await using` |
  * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
+ * | `ReleaseMutex` | `guard.unlock()`, or `using` |
  * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
  *
  * @module
@@ -52,7 +59,8 @@ export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
 export { NameTakenError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
-export { type ClientAccess, ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
+export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
+export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";
 export { PeerGoneError } from "./src/sync/errors.ts";
 export type { LockGuard, Mutex } from "./src/sync/mutex.ts";

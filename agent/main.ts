@@ -1,5 +1,5 @@
 /**
- * The broker as a program: runs it, installs it for launchd or systemd, and tells what it does.
+ * The broker as a program: runs it, installs it for launchd or systemd, and prints its state and its log.
  *
  * ```sh
  * deno run -A jsr:@xpc/shmem/agent install
@@ -12,7 +12,7 @@ import { type Arguments, parseArguments, USAGE, UsageError } from "./install/arg
 import { RELEASE } from "../src/broker/release.ts";
 import { EXIT, run } from "./install/run.ts";
 
-/** Does what the command line asks for, and gives the exit status. */
+/** Performs the action of the command line; returns the exit status. */
 async function main(args: readonly string[]): Promise<number> {
   let parsed: Arguments;
   try {
@@ -32,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
     case "run":
       return await run(parsed.service, parsed.requirement);
     default: {
-      // The launched broker needs none of this.
+      // Imported here, so that a broker does not load what it does not need.
       const { administer } = await import("./install/administer.ts");
       return await administer(parsed);
     }

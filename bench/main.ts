@@ -7,7 +7,7 @@ import { parseOptions, usage, UsageError } from "./options.ts";
 import { killAll } from "./processes.ts";
 import { table } from "./report.ts";
 import type { Row } from "./row.ts";
-import { BENCHES } from "./rows/mod.ts";
+import { BENCHES } from "./benches.ts";
 
 function print(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = new TextEncoder().encode(text);

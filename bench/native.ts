@@ -4,11 +4,10 @@
  *
  * @module
  */
+import { ROOT } from "../ffi/build/root.ts";
 import { fetchZig, runZig, ZIG_VERSION } from "../ffi/build/zig.ts";
 import { hostTarget } from "../ffi/targets.ts";
 import { sha256 } from "../ffi/build/build_target.ts";
-
-const ROOT = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
 
 /** Where Boost's headers may lie. */
 const BOOST = [

@@ -31,7 +31,7 @@ export class Process implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
 
   private constructor(role: string, setting: Setting, processor: number | undefined) {
-    const script = new URL("./party.ts", import.meta.url).href;
+    const script = new URL("./party_main.ts", import.meta.url).href;
     const deno = ["run", "-A", "--quiet", "--no-check", script, role, JSON.stringify(setting)];
     const pinned = processor !== undefined;
     this.#process = new Deno.Command(pinned ? "taskset" : Deno.execPath(), {

@@ -19,7 +19,7 @@ interface Cell {
 const UNITS = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]] as const;
 
 /** A time with its unit. */
-export function time(nanoseconds: number): string {
+function time(nanoseconds: number): string {
   const [unit, size] = UNITS.find(([, size]) => Math.abs(nanoseconds) >= size) ?? ["ns", 1];
   return `${digits(nanoseconds / size)} ${unit}`;
 }

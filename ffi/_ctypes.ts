@@ -9,6 +9,7 @@ import type {
   DispatchQueue,
   ShimAudience,
   ShimLink,
+  ShimOwner,
   ShimQueue,
   XpcObject,
   XpcType,
@@ -28,6 +29,8 @@ export const queue = "pointer" as Typed<ShimQueue>;
 export const link = "pointer" as Typed<ShimLink>;
 /** `shim_audience *` */
 export const audience = "pointer" as Typed<ShimAudience>;
+/** `shim_owner *` */
+export const owner = "pointer" as Typed<ShimOwner>;
 /** `void *` into mapped memory */
 export const memory = "pointer" as Typed<Address>;
 /** `const char *` that C owns */

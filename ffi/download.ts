@@ -1,48 +1,44 @@
 /**
- * Fetches the native library where there is no checkout to build it in: the package serves its own
- * libraries, plug downloads them, and nothing is opened that is not in the table of checksums.
+ * Downloads the native library for a package that was imported from a registry, where there is no checkout to build it
+ * in. The package serves its own libraries, plug downloads them, and only a library whose checksum is in the table is
+ * opened.
  *
- * plug writes in place, and to a path that it chooses by the URL. Two apps that start at once would write
- * over what the other has just mapped. So each download has a folder of its own, and what has proved right
- * is renamed to its place, which is named by its content.
+ * plug writes to a path that it derives from the URL, and does not write atomically. Two apps that start at once would
+ * overwrite a library that the other has already mapped. So each download goes to a folder of its own. A library whose
+ * checksum is right is then renamed to its final path, which contains the checksum.
  *
  * @module
  */
+import { hideLogLines, importPlug, type Plug } from "./plug.ts";
 import { CHECKSUMS, type LibraryChecksum } from "./checksums.ts";
 import type { Target } from "./targets.ts";
 
-/** What we use of plug. */
-export interface Plug {
-  /** Downloads a file, or finds it in its cache; prints on stdout. Gives the file's path. */
-  download(options: { url: string; location: string; cache: "use" | "reloadAll" }): Promise<string>;
-}
-
 /** Options of {@linkcode download}. */
 export interface DownloadOptions {
-  /** What the URL of the libraries is relative to. By default this module. */
+  /** The URL that the library's path is relative to. By default that of this module. */
   base?: string | undefined;
   /** The checksums. By default those of this version. */
   checksums?: Readonly<Record<string, LibraryChecksum>> | undefined;
-  /** The folder for what was downloaded. By default one in Deno's cache. */
+  /** The folder for downloaded libraries. By default one in Deno's cache. */
   folder?: string | undefined;
-  /** Gives plug. By default imports it. */
+  /** Loads plug. By default imports it from JSR. */
   plug?: (() => Promise<Plug>) | undefined;
 }
 
-/** Deno's cache is found by the first of these that is set and may be read. */
+/** The environment variables that determine Deno's cache. The first that is set and may be read decides. */
 const VARIABLES = ["DENO_DIR", "XDG_CACHE_HOME", "HOME"] as const;
 
 const INSTEAD = "To use a library that you have, set XPC_SHMEM_LIBRARY to its path";
 
 /**
- * Gives the path of the library for a target, after it was compared with its checksum. What is missing,
- * truncated or altered in the cache is downloaded.
+ * Returns the path of the library for a target, once the file there has the right checksum. Downloads the library if the
+ * cache has none, or a truncated or altered one.
  *
- * @param target the system
- * @param options where from and where to
+ * @param target the system that the library is for
+ * @param options where to download from and to
  * @returns the path
- * @throws {Deno.errors.InvalidData} if what the server has is not the library of this version
- * @throws {Deno.errors.NotFound} if there is no folder for it, or it cannot be fetched
+ * @throws {Deno.errors.InvalidData} if the server's file is not the library of this version
+ * @throws {Deno.errors.NotFound} if no folder for it is known, or the download fails
  * @throws {Deno.errors.NotCapable} if a permission is missing
  */
 export async function download(target: Target, options: DownloadOptions = {}): Promise<string> {
@@ -70,24 +66,14 @@ export async function download(target: Target, options: DownloadOptions = {}): P
       return path;
     }
     throw new Deno.errors.InvalidData(
-      `Cannot use "${url}": its SHA-256 is ${
-        found ?? "that of no file"
-      }, should be ${expected}. Something between ` +
-        `the registry and here alters it: try another network, and tell the maintainers. ${INSTEAD}`,
+      `Cannot use "${url}": ${
+        describeChecksum(found)
+      }, want ${expected}. Something between the registry and here ` +
+        `alters the file: try another network, and tell the maintainers. ${INSTEAD}`,
     );
   } finally {
     await Deno.remove(own, { recursive: true });
   }
-}
-
-/**
- * The package. Not written where it is imported: Deno would fetch it, and its graph, at every start of every program
- * that never downloads anything.
- */
-const PLUG = "jsr:@denosaurs/plug@1";
-
-async function importPlug(): Promise<Plug> {
-  return await import(PLUG);
 }
 
 async function fetchFile(
@@ -96,7 +82,8 @@ async function fetchFile(
 ): Promise<string> {
   try {
     const { download } = await plug();
-    return await withoutLine(options.url, () => download(options));
+    using _ = hideLogLines(options.url);
+    return await download(options);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new Deno.errors.NotFound(
@@ -106,21 +93,11 @@ async function fetchFile(
   }
 }
 
-/** Keeps plug's line about a URL off stdout, which is the program's; what others print meanwhile passes. */
-async function withoutLine<T>(url: string, run: () => Promise<T>): Promise<T> {
-  const { log } = console;
-  const filter = (...data: unknown[]): void => {
-    if (!data.some((part) => typeof part === "string" && part.includes(url))) log(...data);
-  };
-  console.log = filter;
-  try {
-    return await run();
-  } finally {
-    if (console.log === filter) console.log = log; // unless somebody else has changed it since
-  }
+function describeChecksum(found: string | undefined): string {
+  return found === undefined ? "the downloaded file is missing" : `its SHA-256 is ${found}`;
 }
 
-/** The SHA-256 of a file in hex; undefined where there is no such file. */
+/** The SHA-256 of a file in hex; `undefined` if there is no such file. */
 async function checksumOf(path: string): Promise<string | undefined> {
   try {
     const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
@@ -131,13 +108,13 @@ async function checksumOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Our folder in Deno's cache. */
+/** The package's folder in Deno's cache. */
 function cacheFolder(): string {
   const set = VARIABLES.map((variable) => {
     const { state } = Deno.permissions.querySync({ name: "env", variable });
     return state === "granted" ? Deno.env.get(variable) : undefined;
   });
-  // A relative path would depend on the working directory, which takes another permission to learn.
+  // A relative path is ignored: it depends on the working directory, and reading that needs one more permission.
   const [cache, xdg, home] = set.map((value) => value?.startsWith("/") === true ? value : undefined);
   if (cache !== undefined) return `${cache}/xpc-shmem`;
   if (Deno.build.os !== "darwin" && xdg !== undefined) return `${xdg}/deno/xpc-shmem`;
@@ -145,9 +122,9 @@ function cacheFolder(): string {
     return `${home}/${Deno.build.os === "darwin" ? "Library/Caches" : ".cache"}/deno/xpc-shmem`;
   }
   throw new Deno.errors.NotFound(
-    `Cannot download the native library: no folder for it is known. Set one of ${
-      VARIABLES.join(", ")
-    } to an ` +
-      `absolute path, and run with --allow-env=${VARIABLES.join()}. ${INSTEAD}`,
+    "Cannot download the native library: no folder for it is known. " +
+      `Set one of ${
+        VARIABLES.join(", ")
+      } to an absolute path, and run with --allow-env=${VARIABLES.join()}. ${INSTEAD}`,
   );
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Numbers that are the same on Linux and macOS, and what they mean to us. */
-const WORDS: Readonly<Record<number, string>> = {
+/** What a number means whatever was being done. The numbers are the same on Linux and macOS. */
+const REASONS: Readonly<Record<number, string>> = {
   1: "the operation is not permitted",
   9: "the descriptor is not open",
   12: "there is not enough memory",
@@ -17,11 +17,39 @@ const WORDS: Readonly<Record<number, string>> = {
   28: "there is not enough memory left",
 };
 
-/** What differs: EMSGSIZE. */
+/** EMSGSIZE is one of the few numbers that the two systems do not share. */
 const EMSGSIZE = Deno.build.os === "darwin" ? 40 : 90;
 
-/** Says what a negative errno means. */
-export function describeError(result: number): string {
-  if (-result === EMSGSIZE) return "it is shorter than was said";
-  return WORDS[-result] ?? `error ${-result}`;
+/** What a number means for one operation, where that is more than {@linkcode REASONS} can say. */
+const REASONS_BY_OPERATION = {
+  /** Mapping memory that another process made. */
+  map: {
+    1: "the memory is not sealed, so its maker could shrink it while it is in use",
+    9: "the descriptor that came with it is not open",
+    22: "what was sent is not memory that can be shared",
+    [EMSGSIZE]: "the memory is shorter than its sender says",
+  },
+  /** Making pages resident before they are used. */
+  prefault: {
+    12:
+      "it exceeds the memory limit of the process (memory.max of its control group) or the machine's free memory",
+  },
+} as const satisfies Record<string, Readonly<Record<number, string>>>;
+
+/** An operation whose errors have words of their own. */
+export type ErrorOperation = keyof typeof REASONS_BY_OPERATION;
+
+/**
+ * Says what a negative error number means.
+ *
+ * @param result what the shim returned
+ * @param operation what was being done, where that changes the meaning
+ * @returns a clause, as in "Cannot map a region: …"
+ */
+export function describeError(result: number, operation?: ErrorOperation): string {
+  const number = -result;
+  const own: Readonly<Record<number, string>> = operation === undefined
+    ? {}
+    : REASONS_BY_OPERATION[operation];
+  return own[number] ?? REASONS[number] ?? `error ${number}`;
 }

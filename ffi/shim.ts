@@ -3,20 +3,17 @@
  *
  * @module
  */
-import { audience, buffer, link, memory, object, queue } from "./_ctypes.ts";
+import { audience, buffer, link, memory, object, owner, queue } from "./_ctypes.ts";
 
 /** The symbol table of the shim. */
 export const shim = {
   shim_version: { parameters: [], result: "u32" },
 
-  // events.c
-  /** `wake`, `context` */
-  shim_queue_create: { parameters: ["function", "pointer"], result: queue },
+  // queue.c
+  /** `wake`: an `int32_t` to fill */
+  shim_queue_create: { parameters: [buffer], result: queue },
   /** `queue`, `events`, `capacity` */
   shim_queue_drain: { parameters: [queue, buffer, "u32"], result: "u32" },
-  shim_queue_finish: { parameters: [queue], result: "void" },
-  shim_queue_finished: { parameters: [queue], result: "bool" },
-  shim_queue_stop: { parameters: [queue], result: "i32" },
   shim_queue_release: { parameters: [queue], result: "void" },
 
   // links.c
@@ -36,9 +33,17 @@ export const shim = {
   shim_link_release: { parameters: [link], result: "void" },
   /** `link`, `buffer`, `size` */
   shim_link_reason: { parameters: [link, buffer, "u32"], result: "u32" },
-  /** `link`, `words`, `stride`, `count`, `owner`, `gone` */
-  shim_link_guard: { parameters: [link, memory, "u32", "u32", "u32", memory], result: "void" },
-  shim_link_unguard: { parameters: [link], result: "void" },
+  /** `link`, `call`, `context` */
+  shim_link_on_death: { parameters: [link, "function", "pointer"], result: "i32" },
+  /** `link`, `context` */
+  shim_link_forget_death: { parameters: [link, "pointer"], result: "void" },
+
+  // owner.c
+  /** `mutexes`, `revisions`, `stride`, `count`, `owner`, `gone` */
+  shim_owner_create: { parameters: [memory, memory, "u32", "u32", "u32", memory], result: owner },
+  shim_owner_free: { parameters: [owner], result: "void" },
+  /** Its address is what `shim_link_on_death` calls. */
+  shim_owner_died: { type: "pointer" },
 
   // values.c
   /** `dictionary`, `keys`, `values`, `capacity` */
@@ -55,6 +60,7 @@ export const shim = {
   shim_memory_prefault: { parameters: [memory, "u64", "bool"], result: "i32" },
   /** `address`, `mapped` */
   shim_memory_close: { parameters: [memory, "u64"], result: "i32" },
+  shim_memory_retire: { parameters: [memory, "u64"], result: "i32" },
   shim_memory_page_size: { parameters: [], result: "u64" },
   shim_memory_physical: { parameters: [], result: "u64" },
 
@@ -69,6 +75,7 @@ export const shim = {
   shim_mutex_try: { parameters: [memory, "u32"], result: "i32" },
   /** `word`, `owner`, `spin`, `milliseconds` */
   shim_mutex_wait: { parameters: [memory, "u32", "u32", "f64"], result: "i32" },
+  shim_mutex_holder: { parameters: [memory], result: "u32" },
   shim_mutex_unlock: { parameters: [memory, "u32"], result: "i32" },
   shim_mutex_abandon: { parameters: [memory, "u32"], result: "i32" },
 
@@ -95,7 +102,10 @@ export const shim = {
   shim_revision_wait: { parameters: [memory, memory, memory, "f64", "u32", "f64"], result: "f64" },
 
   // doorbell.c
-  shim_bell_connect: { parameters: [buffer], result: "i32" },
+  /** `queue`, `ends`: two `int32_t` to fill */
+  shim_queue_open_bell: { parameters: [queue, buffer], result: "i32" },
+  /** `queue`, `fd` */
+  shim_queue_forget_bell: { parameters: [queue, "i32"], result: "void" },
   shim_bell_ring: { parameters: ["i32"], result: "i32" },
   shim_descriptor_close: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

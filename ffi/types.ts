@@ -20,6 +20,8 @@ export type DispatchQueue = Handle<"dispatch_queue">;
 export type ShimQueue = Handle<"shim_queue">;
 /** `shim_link *`. */
 export type ShimLink = Handle<"shim_link">;
+/** `shim_owner *`. */
+export type ShimOwner = Handle<"shim_owner">;
 /** `shim_audience *`. */
 export type ShimAudience = Handle<"shim_audience">;
 /** An address in mapped memory. */

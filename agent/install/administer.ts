@@ -7,7 +7,7 @@ import { status } from "./status.ts";
 import { installOnLinux, uninstallOnLinux } from "./systemd.ts";
 
 /**
- * Installs, uninstalls, or tells of the broker.
+ * Installs or uninstalls the broker, or prints its state or its log.
  *
  * @param options what to do
  * @returns the exit status
@@ -27,7 +27,7 @@ async function act(options: Arguments): Promise<number> {
   if (action === "status") return await status(service, options.json);
   const home = Deno.env.get("HOME");
   if (home === undefined || !home.startsWith("/")) {
-    throw new AgentError("Cannot find your files: HOME is not set");
+    throw new AgentError("Cannot find your home: HOME is not set to an absolute path");
   }
   const uid = Deno.uid() ?? 0;
   if (uid === 0 && platform === "darwin" && !dryRun) {
@@ -45,7 +45,7 @@ async function act(options: Arguments): Promise<number> {
     case "logs":
       return await logs(machine, service, options.follow);
     default:
-      throw new TypeError(`Cannot do "${action}" here`);
+      throw new TypeError(`Cannot administer the broker: "${action}" is not an action that does so`);
   }
   return EXIT.success;
 }

@@ -2,7 +2,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { checkServiceName } from "../../src/xpc/service_name.ts";
 import { DEFAULT_SERVICE } from "../../src/broker/release.ts";
 
-/** What the command line can ask for. */
+/** The actions of the command line. */
 export const ACTIONS = ["run", "install", "uninstall", "status", "logs"] as const;
 
 /** One of {@linkcode ACTIONS}. */
@@ -14,12 +14,12 @@ export type Runtime = "swift" | "deno";
 /** The systems that a broker can be installed on. */
 export type Platform = "darwin" | "linux";
 
-/** A command line that was understood. */
+/** A parsed command line. */
 export interface Arguments {
   readonly action: Action | "help" | "version";
   readonly service: string;
   readonly requirement: string | undefined;
-  /** What was asked for; by default Swift where there is a toolchain. */
+  /** The runtime that the user chose. Without a choice, Swift if there is a toolchain. */
   readonly runtime: Runtime | undefined;
   readonly platform: Platform;
   readonly dryRun: boolean;
@@ -27,10 +27,10 @@ export interface Arguments {
   readonly follow: boolean;
 }
 
-/** A command line that cannot be followed. */
+/** Thrown for a command line that is not valid. */
 export class UsageError extends Error {}
 
-/** What is printed for `--help`. */
+/** The text of `--help`. */
 export const USAGE = `The broker of @xpc/shmem: apps register and find shared memory through it.
 
 Usage: deno run -A jsr:@xpc/shmem/agent ACTION [OPTIONS]   (in a checkout: deno task agent:ACTION)
@@ -51,9 +51,11 @@ Usage: deno run -A jsr:@xpc/shmem/agent ACTION [OPTIONS]   (in a checkout: deno 
   --version, --help`;
 
 /**
- * Reads the command line.
+ * Parses the command line.
  *
- * @throws {UsageError} if it cannot be followed
+ * @param args the arguments
+ * @returns what they ask for
+ * @throws {UsageError} if they are not valid
  */
 export function parseArguments(args: readonly string[]): Arguments {
   const flags = parseArgs(args, {

@@ -1,3 +1,4 @@
+import { darwinPaths } from "../../src/broker/install_paths.ts";
 import type { Arguments } from "./arguments.ts";
 import { DomainError, domains, Job } from "./launchctl.ts";
 import { AgentError, type Machine } from "./machine.ts";
@@ -5,21 +6,7 @@ import { type LaunchAgent, propertyList } from "./plist.ts";
 import { prepareProgram } from "./program.ts";
 import { prove } from "./prove.ts";
 
-/** Where things are on macOS. */
-export function darwinPaths(
-  home: string,
-  service: string,
-): Record<"all" | "folder" | "list" | "log", string> {
-  const all = `${home}/Library/Application Support/xpc-shmem`;
-  return {
-    all,
-    folder: `${all}/${service}`,
-    list: `${home}/Library/LaunchAgents/${service}.plist`,
-    log: `${home}/Library/Logs/${service}.log`,
-  };
-}
-
-/** Installs the launch agent, or puts this release in the place of another. */
+/** Installs the launch agent, or replaces another release. */
 export async function installOnDarwin(machine: Machine, options: Arguments): Promise<void> {
   const { service } = options;
   const paths = darwinPaths(machine.home, service);
@@ -28,7 +15,7 @@ export async function installOnDarwin(machine: Machine, options: Arguments): Pro
     service,
     command: program.command,
     environment: program.environment,
-    log: program.runtime === "deno" ? paths.log : undefined, // the Swift agent talks to the system's log
+    log: program.runtime === "deno" ? paths.log : undefined, // the Swift agent writes to the system's log
   };
   const all = await domains(machine);
   if (machine.dryRun) {
@@ -56,7 +43,7 @@ export async function installOnDarwin(machine: Machine, options: Arguments): Pro
   }
   const hint = `See "launchctl print ${all[0]}/${service}" and deno task agent:logs`;
   const identity = await prove(service, program.runtime === "swift" ? "swift" : "embedded", hint);
-  machine.say(`Installed ${service}: release ${identity["release"]} answers as process ${identity["pid"]}`);
+  machine.say(`Installed ${service}: release ${identity.release} answers as process ${identity.pid}`);
 }
 
 /** Removes all that {@linkcode installOnDarwin} made. */

@@ -1,8 +1,8 @@
 import { AgentError, type Machine } from "./machine.ts";
 
-/** What launchctl says by its status. */
+/** The exit statuses of launchctl. */
 const STATUS = {
-  /** "Input/output error": the job is loaded already, or just being removed; or the list is not valid. */
+  /** "Input/output error": the job is loaded already or is being removed, or the property list is not valid. */
   io: 5,
   exists: 17,
   inProgress: 37,
@@ -11,17 +11,17 @@ const STATUS = {
   /** "Could not find service …" */
   noService: 113,
   disabled: 119,
-  /** "Domain does not support specified action": there is no such session, as over SSH. */
+  /** "Domain does not support specified action": there is no such session, for example over SSH. */
   unsupportedDomain: 125,
 } as const;
 
-/** How often something is tried, and how long a pause is, in milliseconds: 15 s in all. */
+/** How many tries there are, and the pause between two, in milliseconds: 15 s in all. */
 const ATTEMPTS = 30;
 const PAUSE = 500;
 
 const HINT = "launchctl comes with macOS: is this one?";
 
-/** Thrown where a domain takes no agents. */
+/** Thrown when a domain does not accept agents. */
 export class DomainError extends Error {}
 
 /** A job of launchd, in one domain. */
@@ -31,9 +31,9 @@ export class Job {
   readonly #target: string;
 
   /**
-   * @param machine where
+   * @param machine the machine it is on
    * @param domain `gui/UID` or `user/UID`
-   * @param label the job's
+   * @param label the job's label
    */
   constructor(machine: Machine, domain: string, label: string) {
     this.#machine = machine;
@@ -41,13 +41,13 @@ export class Job {
     this.#target = `${domain}/${label}`;
   }
 
-  /** Whether launchd knows it. */
+  /** Whether the job is loaded. */
   async loaded(): Promise<boolean> {
     const options = { accept: "any", dry: STATUS.noService, hint: HINT } as const;
     return (await this.#machine.run(["launchctl", "print", this.#target], options)).code === 0;
   }
 
-  /** Removes it, if it is there, and waits until it is gone: `bootout` does not. */
+  /** Removes the job if it is loaded, and waits until it is gone: `bootout` does not wait. */
   async bootout(): Promise<void> {
     const { code, output } = await this.#machine.run(["launchctl", "bootout", this.#target], {
       accept: "any",
@@ -65,10 +65,10 @@ export class Job {
   }
 
   /**
-   * Loads it.
+   * Loads the job.
    *
-   * @throws {DomainError} if the domain takes no agents
-   * @throws {AgentError} if launchd refuses it
+   * @throws {DomainError} if the domain does not accept agents
+   * @throws {AgentError} if launchd refuses the job
    */
   async bootstrap(path: string): Promise<void> {
     let last = { code: 0, output: "" };
@@ -107,7 +107,7 @@ export class Job {
   }
 }
 
-/** The domains of a user, the better one first: there is no `gui` over SSH. */
+/** The domains of a user, the preferred one first. There is no `gui` domain over SSH. */
 export async function domains(machine: Machine): Promise<readonly [string, ...string[]]> {
   const gui = `gui/${machine.uid}`;
   const user = `user/${machine.uid}`;

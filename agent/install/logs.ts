@@ -1,4 +1,4 @@
-import { darwinPaths } from "./darwin.ts";
+import { darwinPaths } from "../../src/broker/install_paths.ts";
 import { type Machine, readText } from "./machine.ts";
 
 /** The commands that print a broker's log. */
@@ -16,13 +16,13 @@ export function logCommands(
     `subsystem == "io.jsr.xpc.shmem" OR (process == "launchd" AND eventMessage CONTAINS "${service}")`;
   const format = ["--style", "compact", "--predicate", predicate];
   const system = follow ? ["log", "stream", ...format] : ["log", "show", "--last", "1h", ...format];
-  // The broker in Deno writes to a file, which launchd opens for it.
+  // A broker that Deno runs writes to a file, which launchd opens.
   const file = ["tail", ...follow ? ["-F"] : ["-n", "200"], darwinPaths(machine.home, service).log];
   if (!hasFile) return [system];
   return follow ? [file] : [system, file];
 }
 
-/** Prints a broker's log; the exit status. */
+/** Prints a broker's log; returns the exit status. */
 export async function logs(machine: Machine, service: string, follow: boolean): Promise<number> {
   const hasFile = machine.platform === "darwin" &&
     await readText(darwinPaths(machine.home, service).log) !== undefined;

@@ -1,48 +1,48 @@
 import type { Platform } from "./arguments.ts";
 
-/** What installing and the like cannot do, with what to do about it. */
+/** Thrown when the broker cannot be installed, removed or asked; the message says what to do. */
 export class AgentError extends Error {
-  /** @param message "Cannot …" */
+  /** @param message what could not be done, why, and what to do */
   constructor(message: string) {
     super(message);
     this.name = "AgentError";
   }
 }
 
-/** How a command ended. */
+/** The result of a command. */
 export interface CommandResult {
   /** Its exit status. */
   readonly code: number;
-  /** What it said, on both streams. */
+  /** Its output, of both streams. */
   readonly output: string;
 }
 
 /** Options of {@linkcode Machine.run}. */
 export interface RunOptions {
-  /** Statuses besides 0 that are no failure. */
+  /** Exit statuses besides 0 that are not failures. */
   readonly accept?: readonly number[] | "any";
-  /** The status to go on with where nothing is done. */
+  /** The exit status to assume in a dry run. */
   readonly dry?: number;
-  /** What to do if the program is missing or fails. */
+  /** What the user can do if the program is missing or fails. */
   readonly hint?: string;
 }
 
-/** What a machine is made of. */
+/** Options of {@linkcode Machine}. */
 export interface MachineOptions {
   readonly platform: Platform;
   readonly home: string;
   readonly uid: number;
-  /** Print what would be done, and do nothing. */
+  /** Whether to print what would be done, and do nothing. */
   readonly dryRun: boolean;
-  /** Set for the commands that are run. */
+  /** The environment of the commands. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Where the text for people goes. */
+  /** Prints a text for the user. */
   readonly say: (text: string) => void;
-  /** Waits, in milliseconds; tests need not. */
+  /** Pauses for some milliseconds. Tests need not wait. */
   readonly pause?: (milliseconds: number) => Promise<void>;
 }
 
-/** The machine that a broker is installed on: every file and every command goes through here. */
+/** The machine that a broker is installed on. All changes of files and all commands go through it. */
 export class Machine {
   readonly platform: Platform;
   readonly home: string;
@@ -50,18 +50,18 @@ export class Machine {
   readonly dryRun: boolean;
   readonly #options: MachineOptions;
 
-  /** @param options what it is made of */
+  /** @param options the platform, the user, and whether to change anything */
   constructor(options: MachineOptions) {
     ({ platform: this.platform, home: this.home, uid: this.uid, dryRun: this.dryRun } = options);
     this.#options = options;
   }
 
-  /** Tells people something. */
+  /** Prints a text for the user. */
   say(text: string): void {
     this.#options.say(this.dryRun ? text.replaceAll(/^/gm, "# ") : text);
   }
 
-  /** Waits. */
+  /** Pauses for some milliseconds. */
   async pause(milliseconds: number): Promise<void> {
     if (this.dryRun) return;
     const pause = this.#options.pause ?? ((time) => new Promise((resolve) => setTimeout(resolve, time)));
@@ -71,7 +71,7 @@ export class Machine {
   /**
    * Runs a command.
    *
-   * @throws {AgentError} if the program is missing, or its status is none that is accepted
+   * @throws {AgentError} if the program is missing, or its exit status is not accepted
    */
   async run(command: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
     const { accept = [], dry = 0, hint = "" } = options;
@@ -82,8 +82,8 @@ export class Machine {
     const result = await this.#output(command, hint);
     if (result.code === 0 || accept === "any" || accept.includes(result.code)) return result;
     throw new AgentError(
-      `Cannot go on: "${command.join(" ")}" ended with ${result.code}: ${
-        result.output || "it said nothing"
+      `Cannot go on: "${command.join(" ")}" ended with status ${result.code}: ${
+        result.output || "it printed nothing"
       }` +
         (hint === "" ? "" : `. ${hint}`),
     );
@@ -100,11 +100,11 @@ export class Machine {
       return { code, output: (decoder.decode(stderr) + decoder.decode(stdout)).trim() };
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new AgentError(`Cannot run "${program}": it is not here${hint === "" ? "" : `. ${hint}`}`);
+      throw new AgentError(`Cannot run "${program}": it is not installed${hint === "" ? "" : `. ${hint}`}`);
     }
   }
 
-  /** Whether a program is there and runs. */
+  /** Whether a program is installed and succeeds. */
   async has(command: readonly string[]): Promise<boolean> {
     try {
       return (await this.#output(command, "")).code === 0;
@@ -114,7 +114,7 @@ export class Machine {
     }
   }
 
-  /** Writes a text file, whole or not at all; tells whether that changed anything. */
+  /** Writes a text file, whole or not at all; whether that changed anything. */
   async write(path: string, text: string): Promise<boolean> {
     if (this.dryRun) {
       this.#options.say(`# ${path}\n${text.trimEnd()}\n`);
@@ -125,7 +125,7 @@ export class Machine {
     return true;
   }
 
-  /** Copies a file, whole or not at all: what runs from the old one goes on. */
+  /** Copies a file, whole or not at all. A process that runs the old file continues. */
   async copy(from: string, to: string, mode: number): Promise<void> {
     if (this.dryRun) {
       this.#options.say(`$ install -m ${mode.toString(8)} ${quote(from)} ${quote(to)}`);
@@ -142,12 +142,12 @@ export class Machine {
       await Deno.chmod(temporary, mode);
       await Deno.rename(temporary, path);
     } catch (error) {
-      await Deno.remove(temporary).catch(() => {}); // it may not be there
+      await Deno.remove(temporary).catch(() => {}); // it may not exist
       throw error;
     }
   }
 
-  /** Removes a file, or a folder with all in it; tells whether there was one. */
+  /** Removes a file, or a folder with its content; whether there was one. */
   async remove(path: string): Promise<boolean> {
     if (this.dryRun) {
       this.#options.say(`$ rm -rf ${quote(path)}`);
@@ -162,25 +162,25 @@ export class Machine {
     }
   }
 
-  /** Removes a folder if nothing is in it. */
+  /** Removes a folder if it is empty. */
   async removeEmpty(path: string): Promise<void> {
     if (this.dryRun) return this.#options.say(`$ rmdir --ignore-fail-on-non-empty ${quote(path)}`);
-    await Deno.remove(path).catch(() => {}); // not there, or others use it
+    await Deno.remove(path).catch(() => {}); // missing, or in use for other services
   }
 
-  /** Runs a command that talks to the user itself; its status. */
+  /** Runs a command that prints to the user's terminal; its exit status. */
   async show([program = "", ...args]: readonly string[]): Promise<number> {
     try {
       return (await new Deno.Command(program, { args, env: { ...this.#options.environment } }).spawn().status)
         .code;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new AgentError(`Cannot run "${program}": it is not here`);
+      throw new AgentError(`Cannot run "${program}": it is not installed`);
     }
   }
 }
 
-/** A text file, or nothing if there is none. */
+/** Reads a text file; `undefined` if there is none. */
 export async function readText(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
@@ -190,7 +190,7 @@ export async function readText(path: string): Promise<string | undefined> {
   }
 }
 
-/** A word for the shell. */
+/** Quotes a word for the shell. */
 function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,22 +1,23 @@
-/** What the property list of a launch agent says. */
+/** The content of a launch agent's property list. */
 export interface LaunchAgent {
-  /** Its label, and the name of its Mach service. */
+  /** The label, and the name of the Mach service. */
   readonly service: string;
-  /** What to run: an absolute path, and arguments. */
+  /** The program's absolute path and its arguments. */
   readonly command: readonly string[];
+  /** The environment of the program. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Where its standard error goes, if it does not log by itself. */
+  /** The file for its standard error, if it does not write to the system's log. */
   readonly log: string | undefined;
-  /** Whether it is for sessions without a screen: over SSH. */
+  /** Whether it is for sessions without a screen, such as over SSH. */
   readonly background: boolean;
 }
 
 /**
- * The property list. It starts on demand: no RunAtLoad, no KeepAlive; and EnablePressuredExit stays off, since the
- * registry is in memory only.
+ * Makes the property list of a launch agent. launchd starts the agent on demand, so there is no RunAtLoad and no
+ * KeepAlive. EnablePressuredExit stays off, since the registry is in memory only.
  */
 export async function propertyList(agent: LaunchAgent): Promise<string> {
-  // Imported here, so that whoever only runs a broker does not load it.
+  // Imported here, so that running a broker does not load it.
   const { build } = await import("npm:plist@5.0.0");
   const text = build({
     Label: agent.service,

@@ -4,24 +4,26 @@ import type { Arguments, Runtime } from "./arguments.ts";
 import { AgentError, type Machine } from "./machine.ts";
 import { RELEASE } from "../../src/broker/release.ts";
 
-/** What is started for the service. */
+/** The program that runs as the broker. */
 export interface Program {
+  /** The implementation. */
   readonly runtime: Runtime;
-  /** An absolute path, and arguments. */
+  /** The program's absolute path and its arguments. */
   readonly command: readonly string[];
+  /** Its environment. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Where this package is, if it is in files: from a registry there are no Swift sources. */
+/** The folder of this checkout; `undefined` if the package came from a registry, which has no Swift sources. */
 function checkout(): string | undefined {
   const root = new URL("../..", import.meta.url);
   return root.protocol === "file:" ? decodeURIComponent(root.pathname).replace(/\/$/, "") : undefined;
 }
 
 /**
- * Puts the program for a service into `folder`.
+ * Puts the program of a service into `folder`.
  *
- * @throws {AgentError} if it cannot be had
+ * @throws {AgentError} if it cannot be built
  */
 export async function prepareProgram(machine: Machine, options: Arguments, folder: string): Promise<Program> {
   const { service, requirement } = options;
@@ -32,7 +34,7 @@ export async function prepareProgram(machine: Machine, options: Arguments, folde
     : { runtime, ...await prepareDeno(machine, folder, names) };
 }
 
-/** Swift where it is: the agent is smaller by far. */
+/** Swift if there is a toolchain, since that agent is far smaller, else Deno. */
 async function defaultRuntime(machine: Machine): Promise<Runtime> {
   if (checkout() === undefined) return "deno";
   if (machine.dryRun || await machine.has(["swift", "--version"])) return "swift";
@@ -44,7 +46,7 @@ async function buildSwift(machine: Machine, folder: string): Promise<string> {
   const root = checkout();
   if (root === undefined) {
     throw new AgentError(
-      "Cannot build the Swift agent: its sources are in a checkout of the project only. Use --runtime deno",
+      "Cannot build the Swift agent: its sources are only in a checkout of the project. Use --runtime deno",
     );
   }
   const build = [
@@ -76,7 +78,7 @@ async function prepareDeno(
   const from = await libraryPath(machine, root);
   const library = `${folder}/${from.slice(from.lastIndexOf("/") + 1)}`;
   await machine.copy(from, library, 0o755);
-  // A checkout's lock file is for its tests; what runs from a registry is checked by the registry's manifest.
+  // A checkout's lock file is for its tests. The registry's manifest protects what comes from there.
   const script = root === undefined
     ? [`jsr:@xpc/shmem@${RELEASE}/agent`]
     : ["--no-lock", "--config", `${root}/deno.json`, `${root}/agent/main.ts`];
@@ -87,7 +89,7 @@ async function prepareDeno(
   };
 }
 
-/** The native library for the machine: the one that is in use here, or what it is for another system. */
+/** The native library for the machine: the one in use here, or, for another system, where it would be. */
 async function libraryPath(machine: Machine, root: string | undefined): Promise<string> {
   if (!machine.dryRun) return (await load()).path;
   const os = machine.platform === "darwin" ? "macos" : "linux";
@@ -98,7 +100,7 @@ async function libraryPath(machine: Machine, root: string | undefined): Promise<
   return `${root ?? "$DENO_DIR"}/.build/${target.name}/${target.library}`;
 }
 
-/** Deno by a path that an update leaves valid: package managers put each version into a folder of its own. */
+/** A path of Deno that stays valid after an update: package managers put each version into another folder. */
 async function denoPath(): Promise<string> {
   const own = Deno.execPath();
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {

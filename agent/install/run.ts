@@ -5,7 +5,7 @@ import { RELEASE } from "../../src/broker/release.ts";
 export const EXIT = { success: 0, failure: 1, usage: 64, unavailable: 69 } as const;
 
 /**
- * Runs the embedded broker until SIGTERM, SIGINT, or until the name turns out to be another's.
+ * Runs the embedded broker until SIGTERM or SIGINT, or until it cannot have the name.
  *
  * @param service the name of the Mach service
  * @param requirement the code-signing requirement for peers, if any

@@ -1,47 +1,61 @@
+import { HELLO_TIMEOUT } from "../../src/broker/broker_connection.ts";
+import { type FoundService, RefusedError } from "../../src/broker/replies.ts";
 import { describe, type RegionDescription } from "../../src/service/client.ts";
-import { Endpoint } from "../../src/xpc/endpoint.ts";
-import { ConnectionError, type XpcRecord } from "../../src/xpc/mod.ts";
+import { ConnectionError } from "../../src/xpc/mod.ts";
 import { AgentError } from "./machine.ts";
-import { greet } from "./prove.ts";
+import { askBroker, connectToBroker } from "./prove.ts";
 import { EXIT } from "./run.ts";
 
-/** How long broker and apps may take to answer, in milliseconds. */
+/** How long the broker and the apps may take to answer a request, in milliseconds. */
 const TIMEOUT = 2000;
+
+/** How long hello may take: on macOS, launchd may have to start the broker. */
+const CONNECT_TIMEOUT = Deno.build.os === "darwin" ? HELLO_TIMEOUT : TIMEOUT;
 
 /** An app that serves a name. */
 export interface ServiceStatus {
+  /** The name. */
   readonly name: string;
+  /** The app's process. */
   readonly pid: number;
+  /** The generation of the registration. */
   readonly generation: number;
-  /** Since when, as in ISO 8601. */
+  /** When it was registered, in the form of ISO 8601. */
   readonly since: string;
-  /** Its regions; nothing if it does not answer, or is none of this library's. */
+  /** Its regions; `null` if it does not answer, or does not use this library. */
   readonly regions: readonly RegionDescription[] | null;
 }
 
-/** What a broker and those who serve tell. */
+/** The state of a broker and of the apps that are registered there. */
 export interface BrokerStatus {
+  /** The broker's Mach service. */
   readonly service: string;
+  /** The implementation. */
   readonly broker: string;
+  /** The release of its package. */
   readonly release: string;
+  /** Its process. */
   readonly pid: number;
-  /** In milliseconds. */
+  /** How long it has run, in milliseconds. */
   readonly uptime: number;
+  /** How many peers are connected. */
   readonly peers: number;
+  /** How many lookups wait. */
   readonly waiting: number;
+  /** The apps that are registered. */
   readonly services: readonly ServiceStatus[];
 }
 
 /**
- * Asks a broker, and each app that is registered there.
+ * Asks a broker for its state, and each app that is registered there for its regions.
  *
  * @param service the broker's Mach service
- * @returns what they say
- * @throws {AgentError} if there is no broker, or it does not answer as one
+ * @returns what they answer
+ * @throws {AgentError} if no broker answers, or what answers is not one
  */
 export async function brokerStatus(service: string): Promise<BrokerStatus> {
-  await using greeting = await greet(service, TIMEOUT);
-  if (greeting === undefined) {
+  await using connection = await connectToBroker(service, CONNECT_TIMEOUT);
+  if (connection === undefined) {
     throw new AgentError(
       `Cannot ask the broker: nobody answers as ${service}. ` +
         (Deno.build.os === "linux"
@@ -49,38 +63,26 @@ export async function brokerStatus(service: string): Promise<BrokerStatus> {
           : "Install it: deno task agent:install"),
     );
   }
-  const { connection, identity } = greeting;
-  if (identity["ok"] !== true) {
-    throw new AgentError(`Cannot ask the broker: it answers "${identity["message"]}"`);
-  }
-  const ask = (record: XpcRecord): Promise<XpcRecord> => connection.request(record, { timeout: TIMEOUT });
-  const status = await ask({ op: "status" });
-  const list = (await ask({ op: "list" }))["services"];
-  const services = await Promise.all((Array.isArray(list) ? list : []).map(async (entry: XpcRecord) => {
-    const { name, pid, generation, since } = entry;
-    return {
-      name: String(name),
-      pid: Number(pid),
-      generation: Number(generation),
-      since: since instanceof Date ? since.toISOString() : "",
-      regions: await regionsOf((await ask({ op: "lookup", name }))["endpoint"]),
-    };
-  }));
-  return {
-    service: String(status["service"]),
-    broker: String(status["broker"]),
-    release: String(status["release"]),
-    pid: Number(status["pid"]),
-    uptime: Number(status["uptime"]),
-    peers: Number(status["peers"]),
-    waiting: Number(status["waiting"]),
-    services,
-  };
+  const options = { timeout: TIMEOUT };
+  return await askBroker(connection, async () => {
+    const { service, broker, release, pid, uptime, peers, waiting } = await connection.status(options);
+    const services = await Promise.all((await connection.list(options)).map(async (listed) => {
+      const { name, pid, generation, since } = listed;
+      const found = await connection.lookup({ name }, options).catch(ignoreRefusal);
+      return { name, pid, generation, since: since.toISOString(), regions: await regionsOf(found) };
+    }));
+    return { service, broker, release, pid, uptime, peers, waiting, services };
+  });
 }
 
-async function regionsOf(endpoint: unknown): Promise<RegionDescription[] | null> {
-  if (!(endpoint instanceof Endpoint)) return null; // it has left since
-  using _ = endpoint;
+/** The broker refuses to find an app that has left since it was listed. */
+function ignoreRefusal(error: unknown): undefined {
+  if (!(error instanceof RefusedError)) throw error;
+}
+
+async function regionsOf(found: FoundService | undefined): Promise<RegionDescription[] | null> {
+  if (found === undefined) return null;
+  using endpoint = found.endpoint;
   try {
     return await describe(endpoint, TIMEOUT);
   } catch (error) {
@@ -91,7 +93,7 @@ async function regionsOf(endpoint: unknown): Promise<RegionDescription[] | null>
   }
 }
 
-/** The status as a table. */
+/** Formats the state of a broker as a table. */
 export function statusTable(status: BrokerStatus): string {
   const { service, broker, release, pid, uptime, peers, waiting, services } = status;
   const lines = [
@@ -141,7 +143,7 @@ function duration(milliseconds: number): string {
   }).join(" ");
 }
 
-/** Prints the status; the exit status. */
+/** Prints the state of a broker; returns the exit status. */
 export async function status(service: string, asJson: boolean): Promise<number> {
   const found = await brokerStatus(service);
   console.log(asJson ? JSON.stringify(found, undefined, 2) : statusTable(found));

@@ -1,31 +1,11 @@
+import { linuxPaths } from "../../src/broker/install_paths.ts";
+import { findRuntimeFolder, socketName } from "../../src/broker/runtime_folder.ts";
 import type { Arguments } from "./arguments.ts";
 import { AgentError, type Machine, readText } from "./machine.ts";
 import { prepareProgram, type Program } from "./program.ts";
-import { greet, prove } from "./prove.ts";
-import { runtimeDirectory, socketName } from "../../src/broker/socket_path.ts";
+import { connectToBroker, prove } from "./prove.ts";
 
-/** Where things are on Linux. */
-export function linuxPaths(
-  home: string,
-  service: string,
-): Record<"all" | "folder" | "socket" | "service", string> {
-  const data = absolute("XDG_DATA_HOME") ?? `${home}/.local/share`;
-  const units = `${absolute("XDG_CONFIG_HOME") ?? `${home}/.config`}/systemd/user`;
-  const all = `${data}/xpc-shmem`;
-  return {
-    all,
-    folder: `${all}/${service}`,
-    socket: `${units}/${service}.socket`,
-    service: `${units}/${service}.service`,
-  };
-}
-
-function absolute(variable: string): string | undefined {
-  const value = Deno.env.get(variable);
-  return value?.startsWith("/") ? value : undefined;
-}
-
-/** The unit that listens, and starts the broker when the first app comes. */
+/** The socket unit: systemd listens, and starts the broker when the first app connects. */
 export function socketUnit(service: string, runtime: string): string {
   return `[Unit]
 Description=Broker of @xpc/shmem: ${service}
@@ -44,7 +24,7 @@ WantedBy=sockets.target
 `;
 }
 
-/** The unit that runs the broker. */
+/** The service unit, which runs the broker. */
 export function serviceUnit(service: string, { command, environment }: Omit<Program, "runtime">): string {
   const variables = Object.entries(environment).map(([name, value]) =>
     `Environment=${word(`${name}=${value}`)}\n`
@@ -62,12 +42,12 @@ LimitNOFILE=524288
 `;
 }
 
-/** systemd starts no program whose path has quotes or backslashes: a shell does. */
+/** A command that systemd can start: it starts no program whose path has quotes or backslashes, but a shell does. */
 function startable(command: readonly string[]): readonly string[] {
   return /["'\\]/.test(command[0] ?? "") ? ["/bin/sh", "-c", 'exec "$0" "$@"', ...command] : command;
 }
 
-/** A word of a unit file. The colon before the command says that `$` is none of systemd's. */
+/** A word of a unit file. The colon before the command keeps systemd from expanding `$`. */
 function word(text: string): string {
   const escaped = text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%");
   return `"${escaped}"`;
@@ -84,7 +64,7 @@ async function checkManager(machine: Machine): Promise<void> {
   if (code !== 0) throw new AgentError(`Cannot install: no user manager of systemd runs here. ${NO_MANAGER}`);
 }
 
-/** Installs socket and service units, or puts this release in the place of another. */
+/** Installs the socket and the service unit, or replaces another release. */
 export async function installOnLinux(machine: Machine, options: Arguments): Promise<void> {
   const { service } = options;
   const units = { socket: `${service}.socket`, service: `${service}.service` };
@@ -96,15 +76,12 @@ export async function installOnLinux(machine: Machine, options: Arguments): Prom
     dry: 3,
   })).code === 0;
   const program = await prepareProgram(machine, options, paths.folder);
-  const runtime = machine.dryRun ? `/run/user/${machine.uid}` : runtimeDirectory();
-  if (runtime === undefined) {
-    throw new AgentError(`Cannot install: there is no runtime directory. ${NO_MANAGER}`);
-  }
+  const runtime = machine.dryRun ? `/run/user/${machine.uid}` : runtimeBase();
   const isNew = await machine.write(paths.socket, socketUnit(service, runtime));
   await machine.write(paths.service, serviceUnit(service, program));
   await machine.run(["systemctl", "--user", "daemon-reload"]);
   if (isActive && !isNew) {
-    // The socket stays open: apps that are connected come back to it, and register again.
+    // The socket stays open: connected apps connect to it again, and register again.
     await machine.run(["systemctl", "--user", "restart", units.service]);
   } else {
     if (isActive) await machine.run(["systemctl", "--user", "stop", units.service, units.socket]);
@@ -115,18 +92,28 @@ export async function installOnLinux(machine: Machine, options: Arguments): Prom
   }
   const hint = `See "systemctl --user status ${units.service}" and deno task agent:logs`;
   const identity = await prove(service, program.runtime === "swift" ? "swift" : "embedded", hint);
-  machine.say(`Installed ${service}: release ${identity["release"]} answers as process ${identity["pid"]}`);
+  machine.say(`Installed ${service}: release ${identity.release} answers as process ${identity.pid}`);
 }
 
-/** An app that is the broker now would keep its clients to itself. */
+/** The folder that systemd calls `%t`, in which the library looks for sockets too. */
+function runtimeBase(): string {
+  const { base, fault, path } = findRuntimeFolder();
+  if (fault !== undefined) throw new AgentError(`Cannot install: ${fault}`);
+  if (path === `${base}/xpc-shmem`) return base;
+  throw new AgentError(
+    `Cannot install: systemd listens in the user's runtime folder, and there is none. ${NO_MANAGER}`,
+  );
+}
+
+/** Refuses to install while an app runs the broker: the apps that found it would not find the new one. */
 async function checkNoApp(machine: Machine, service: string, unit: string): Promise<void> {
   if (machine.dryRun) return;
-  await using greeting = await greet(service, 5000);
-  if (greeting === undefined) return;
+  await using connection = await connectToBroker(service);
+  if (connection === undefined) return;
   const shown = await machine.run(["systemctl", "--user", "show", "-p", "MainPID", "--value", unit], {
     accept: "any",
   });
-  const { pid, broker } = greeting.identity;
+  const { pid, broker } = connection.identity;
   if (shown.output === String(pid)) return;
   throw new AgentError(
     `Cannot install: process ${pid} runs the ${broker} broker of ${service} now. End it first`,

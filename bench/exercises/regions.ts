@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { delay } from "@std/async/delay";
 import type { Party, Together } from "../party.ts";
 
 /** What to make. */
@@ -27,12 +28,12 @@ function names(count: number): string[] {
 
 /** Adds the regions and says so by a commit. */
 export async function addRegions(party: Party, { count, byteLength }: Making): Promise<Made> {
-  await new Promise((resolve) => setTimeout(resolve, 50)); // until the other waits
+  await delay(50); // until the other waits
   const before = Deno.memoryUsage().rss;
   const at = party.clock();
   for (const name of names(count)) await party.server!.add(name, { byteLength });
   party.region("ball").commit();
-  await new Promise((resolve) => setTimeout(resolve, 50)); // until the other is done
+  await delay(50); // until the other is done
   return { at, resident: [before, Deno.memoryUsage().rss] };
 }
 

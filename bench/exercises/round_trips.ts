@@ -11,7 +11,7 @@ export interface RoundTrips extends Together {
   readonly laps: number;
   /** How many batches are measured; one more warms up. */
   readonly batches: number;
-  /** The microseconds to spin; -1 is for ever. */
+  /** How long a wait spins before it sleeps, in microseconds; -1 means that it never sleeps. */
   readonly spin: number;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { delay } from "@std/async/delay";
 import type { Party, Together } from "../party.ts";
 
 /** How to pace. */
@@ -109,7 +110,7 @@ export async function pingChanges(party: Party, { laps, batches, revisions }: Ra
   const back = party.region("answer");
   const times: number[] = [];
   const changes = back.changes({ after: revisions["answer"] });
-  await new Promise((resolve) => setTimeout(resolve, 20)); // until the other waits
+  await delay(20); // until the other waits
   for (let batch = -1; batch < batches; batch++) {
     const begin = party.clock();
     for (let lap = 0; lap < laps; lap++) {

@@ -1,7 +1,7 @@
 import type { Client, ReadableRegion } from "../../mod.ts";
 import { PULSE, regionName, type Setting } from "./messages.ts";
 
-/** The regions of one life of the writer, all open. */
+/** All regions of one writer, open. */
 export interface Attachment {
   /** The process that serves them. */
   readonly writer: number;
@@ -9,14 +9,14 @@ export interface Attachment {
   readonly pulse: ReadableRegion;
   /** From the first `open` until all regions with frames were open. */
   readonly attachMilliseconds: number;
-  /** From then until there was a view of each: V8 takes the regions for memory of its own, and collects garbage. */
+  /** From then until each had a view. V8 counts the regions as its own memory, and may collect garbage for it. */
   readonly viewMilliseconds: number;
   /** Resident memory before and after all that, in bytes. */
   readonly residentBytes: { readonly before: number; readonly after: number };
 }
 
 /**
- * Opens all regions, again if the writer dies meanwhile.
+ * Opens all regions. Starts again if the writer dies meanwhile.
  *
  * @param client the client, connected or about to be again
  * @param setting how many there are

@@ -8,6 +8,6 @@ import { Broker } from "../../src/broker/broker.ts";
 
 const { service } = parseArgs(Deno.args, { string: ["service"] });
 await using broker = await Broker.start({ service });
-// It ends with the demo, however that ends.
+// Ends when the demo ends, also when it is killed.
 const orphaned = Deno.stdin.readable.pipeTo(new WritableStream());
 await Promise.race([broker.closed, orphaned]);

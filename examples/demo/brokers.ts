@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { PROTOCOL_VERSION } from "../../src/broker/protocol.ts";
-import { Connection } from "../../src/xpc/mod.ts";
+import { BrokerConnection } from "../../src/broker/broker_connection.ts";
 import { Child } from "./child.ts";
 import { UsageError } from "./options.ts";
 
-/** How long a broker has to be there, in milliseconds. */
+/** How long a broker may take to start, in milliseconds. */
 const START_TIMEOUT = 20_000;
 
-/** The events of a process that tells none. */
+/** The events of a process that reports none. */
 export type NoEvents = Record<never, never>;
 
 /**
@@ -55,17 +54,14 @@ function startAgent(service: string): Child<NoEvents, never> {
   }
 }
 
-/** Says hello until somebody answers. */
+/** Says hello until the broker answers. */
 async function answers(service: string, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT;
-  const version = BigInt(PROTOCOL_VERSION);
   for (;;) {
     signal.throwIfAborted();
-    await using connection = await Connection.toService(service);
     try {
-      const hello = { op: "hello", min: version, max: version, name: "demo" };
-      const { ok } = await connection.request(hello, { timeout: 1000 });
-      if (ok === true) return;
+      await using _ = await BrokerConnection.open(service, { name: "demo", timeout: 1000, signal });
+      return;
     } catch (error) {
       if (performance.now() > deadline) {
         throw new Error("Cannot use the broker: it does not answer", { cause: error });

@@ -1,9 +1,9 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 
-/** How long a process may take for what it was told, in milliseconds; with large regions that is not little. */
+/** How long a process may take to carry out a command, in milliseconds. Large regions take seconds. */
 const TIMEOUT = 60_000;
 
-/** All processes that were started and have not ended: they are not to outlive the demo. */
+/** All processes that run. None may outlive the demo. */
 const running = new Set<Child<Record<never, never>, never>>();
 
 /** Kills all processes that are left. */
@@ -18,9 +18,9 @@ export function killAll(): void {
  * @typeParam C the commands it takes
  */
 export class Child<E extends object, C> {
-  /** What it is for, for errors. */
+  /** Its role, for errors. */
   readonly role: string;
-  /** Resolves when it has ended, whatever way. */
+  /** Resolves when it has ended, in any way. */
   readonly ended: Promise<Deno.CommandStatus>;
   readonly #process: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
@@ -65,7 +65,7 @@ export class Child<E extends object, C> {
     this.ended = process.status.then(async (status) => {
       running.delete(this);
       await read;
-      await this.#input.close().catch(() => {}); // it is gone: nobody reads what it was told
+      await this.#input.close().catch(() => {}); // the process is gone
       return status;
     });
   }
@@ -75,7 +75,7 @@ export class Child<E extends object, C> {
     return this.#process.pid;
   }
 
-  /** Tells it something. What a dead process is told is lost: that it is dead is seen by who waits for an event. */
+  /** Sends a command. A dead process loses it; `next()` reports the death. */
   tell(command: C): void {
     const line = new TextEncoder().encode(`${JSON.stringify(command)}\n`);
     this.#input.write(line).catch(() => {});
@@ -143,7 +143,7 @@ export class Child<E extends object, C> {
         new TextLineStream(),
       )
     ) {
-      if (!line.startsWith("{")) continue; // an agent may print what it likes
+      if (!line.startsWith("{")) continue; // other output of an agent
       const { event, ...values } = JSON.parse(line) as { event: string };
       this.#latest.set(event, values);
       const waiter = this.#waiters.get(event);

@@ -1,12 +1,12 @@
 /**
- * What is in a frame: every byte follows from who wrote it, the region, the revision and the offset, so that a reader
- * needs nothing but those to check it.
+ * The content of a frame. Writer, region, revision and offset determine every byte, so a reader can check it without
+ * anything else.
  *
  * @module
  */
 import type { ReadableRegion, WritableRegion } from "../../mod.ts";
 
-/** Which frame. */
+/** Identifies a frame. */
 export interface FrameId {
   /** The process that wrote it: another one with the same name starts its revisions anew. */
   readonly writer: number;
@@ -38,7 +38,7 @@ function wordAt(seed: number, index: number): number {
   return (seed + Math.imul(index, STEP)) | 0;
 }
 
-/** A frame of a writer's. */
+/** The frame in a region that may be written. */
 export function writableFrame(region: WritableRegion): Frame<Int32Array, Uint8Array> {
   return {
     words: region.view(Int32Array),
@@ -46,7 +46,7 @@ export function writableFrame(region: WritableRegion): Frame<Int32Array, Uint8Ar
   };
 }
 
-/** A frame of a reader's. */
+/** The frame in a region that is only read. */
 export function readableFrame(region: ReadableRegion): Frame<ArrayLike<number>, ArrayLike<number>> {
   return {
     words: region.view(Int32Array),

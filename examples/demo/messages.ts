@@ -1,16 +1,16 @@
 /**
- * What the demo and its processes tell each other: a line of JSON each, on standard input and output.
+ * The messages between the demo and its processes: lines of JSON on standard input and output.
  *
  * @module
  */
 import type { BrokerSelection } from "../../mod.ts";
 import type { Distribution } from "./statistics.ts";
 
-/** What every process of a run is started with. */
+/** The setting that every process of a run gets. */
 export interface Setting {
-  /** The service's name, of this run only. */
+  /** The service's name, used by this run only. */
   readonly service: string;
-  /** The broker, likewise. */
+  /** The broker, used by this run only. */
   readonly broker: BrokerSelection;
   /** How many regions. */
   readonly regions: number;
@@ -33,7 +33,7 @@ export interface Resident {
   readonly end: number;
 }
 
-/** What the writer is told. */
+/** The commands for the writer. */
 export type WriterCommand =
   /** Write frames, one region after the other. */
   | { readonly do: "write" }
@@ -48,11 +48,11 @@ export type WriterCommand =
   /** End. */
   | { readonly do: "close" };
 
-/** What the writer tells. Times are of the shared clock, in nanoseconds. */
+/** The events of the writer. Times are those of the shared clock, in nanoseconds. */
 export interface WriterEvents {
   ready: { readonly at: number };
   progress: { readonly frames: number };
-  /** It holds a lock over half a frame. */
+  /** It holds a lock and has written half a frame. */
   holding: { readonly frames: number; readonly region: number };
   /** It got a lock whose holder had died. */
   abandoned: { readonly region: number; readonly at: number };
@@ -67,7 +67,7 @@ export interface Final {
   readonly pulse: number;
 }
 
-/** What the reader is told. */
+/** The commands for the reader. */
 export type ReaderCommand =
   /** Keep the next lock, to be killed. */
   | { readonly do: "hold" }
@@ -76,7 +76,7 @@ export type ReaderCommand =
   /** These are the last: verify them, tell the result and end. */
   | ({ readonly do: "finish" } & Final);
 
-/** What the reader tells. */
+/** The events of the reader. */
 export interface ReaderEvents {
   /** All regions are open. */
   attached: {
@@ -104,13 +104,13 @@ export interface ReaderEvents {
   };
 }
 
-/** How much was verified, and what was wrong. */
+/** The number of verified frames, and the errors. */
 export interface Verified {
   readonly frames: number;
   readonly errors: readonly string[];
 }
 
-/** What a third process tells, that looks for the server. */
+/** The events of the third process, which looks for the server. */
 export interface FinderEvents {
   found: {
     readonly pid: number;

@@ -22,7 +22,7 @@ export interface Options {
   readonly json: boolean;
   /** Who is killed half-way. */
   readonly kill: Victim | undefined;
-  /** The broker: what the apps bring themselves, or the agent in Swift. */
+  /** The broker: the one that is embedded in the apps, or the agent in Swift. */
   readonly broker: "embedded" | "swift";
 }
 
@@ -55,7 +55,7 @@ export class UsageError extends Error {
  *
  * @param args as in `Deno.args`
  * @returns the options, or `undefined` where help is wanted
- * @throws {UsageError} for what it does not know
+ * @throws {UsageError} if an argument is unknown or its value is not valid
  */
 export function parseOptions(args: readonly string[]): Options | undefined {
   const { _: rest, ...flags } = parseArgs(args, {
@@ -101,7 +101,7 @@ const UNITS: Readonly<Record<string, number>> = {
  *
  * @param text the size
  * @returns bytes
- * @throws {UsageError} if it is none, or no whole number of bytes
+ * @throws {UsageError} if it is not a size, or not a whole number of bytes
  */
 export function parseSize(text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(text) ?? [];

@@ -1,7 +1,7 @@
 import { dim } from "@std/fmt/colors";
-import type { Run } from "./run.ts";
+import type { Run } from "./processes.ts";
 
-/** One line on a terminal that tells how far a run is; nothing where standard error is none. */
+/** One line on the terminal that shows the progress. Prints nothing if standard error is not a terminal. */
 export class Progress {
   readonly #start = performance.now();
   readonly #shown = Deno.stderr.isTerminal();

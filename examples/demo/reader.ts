@@ -15,10 +15,10 @@ import { PulseWatch, type Tally, Watch } from "./watch.ts";
 
 const tell = tellAny<ReaderEvents, keyof ReaderEvents>;
 
-/** How often to tell how far it is, in milliseconds. */
+/** The time between two reports of progress, in milliseconds. */
 const PROGRESS_INTERVAL = 100;
 
-/** How long the reader may do nothing although there is something to see, in milliseconds. */
+/** How long the reader may make no progress while frames are missing, in milliseconds. */
 const GRACE = 3000;
 
 const setting = readSetting();
@@ -34,7 +34,7 @@ function delay(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** Waits until all these revisions were seen and verified, as long as there is progress. */
+/** Waits until all these revisions are seen and verified. Without progress it notes what is missing. */
 async function catchUp(revisions: readonly number[], pulse: number | undefined): Promise<void> {
   let frames = tally.frames;
   let since = performance.now();
@@ -59,7 +59,7 @@ async function catchUp(revisions: readonly number[], pulse: number | undefined):
   }
 }
 
-/** Watches the regions of one writer, until it is gone or all is finished. */
+/** Watches the regions of one writer until the writer is gone or the run is finished. */
 async function watch(attachment: Attachment): Promise<void> {
   const frames = attachment.regions.map((_, index) => new Watch(attachment, index, tally));
   const pulse = new PulseWatch(attachment, tally);
@@ -71,12 +71,14 @@ async function watch(attachment: Attachment): Promise<void> {
   }
 }
 
-/** The writer died: looks what it held, and lets go of what it served. */
+/** The writer died: counts the locks that it held, and closes its regions. */
 async function leave({ regions, pulse }: Attachment, at: number): Promise<void> {
   for (const region of [...regions, pulse]) {
     if (!region.orphaned) {
-      tally.errors.push(`Cannot trust "${region.name}": its server is gone, but it is no orphan`);
+      tally.errors.push(`Cannot trust "${region.name}": its server is gone, but the region is not orphaned`);
     }
+  }
+  for (const region of regions) {
     using guard = region.mutex.tryLock();
     if (guard?.abandoned === true) tally.abandoned++;
   }
@@ -103,7 +105,7 @@ void obey<ReaderCommand>((command) => {
       tally.holding = (region) => {
         tally.holding = undefined;
         tell("holding", { region, frames: tally.frames, errors: tally.errors });
-        return new Promise<never>(() => {}); // until the end, which comes from outside
+        return new Promise<never>(() => {}); // waits to be killed
       };
       break;
     case "catch up":
@@ -124,7 +126,7 @@ setInterval(() => tell("progress", { frames: tally.frames }), PROGRESS_INTERVAL)
 while (!finished.signal.aborted) {
   const attachment = await attach(client, setting);
   attachments++;
-  wakes.touch(); // what was committed before could wake nobody here
+  wakes.touch(); // earlier commits could not wake this process
   residentBytes ??= attachment.residentBytes;
   const { attachMilliseconds, viewMilliseconds, writer } = attachment;
   tell("attached", { at: clock(), connectMilliseconds, attachMilliseconds, viewMilliseconds, pid: writer });

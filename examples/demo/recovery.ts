@@ -7,8 +7,8 @@ import { startBroker } from "./brokers.ts";
 import { Child } from "./child.ts";
 import { type FinderEvents, regionName } from "./messages.ts";
 import type { Victim } from "./options.ts";
+import { delay, type Run, startReader, startWriter } from "./processes.ts";
 import type { Recovery } from "./result.ts";
-import { delay, type Run, startReader, startWriter } from "./run.ts";
 import { round } from "./statistics.ts";
 
 /** How long frames are counted when all has recovered, and how much longer if there is none, in milliseconds. */

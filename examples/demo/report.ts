@@ -1,5 +1,5 @@
 /**
- * What a run brought, for people.
+ * The result of a run as text for people.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export function bytes(count: number): string {
 /**
  * The summary of a run.
  *
- * @param result what it brought
+ * @param result the result
  * @param colored whether the terminal shows colours
  * @returns lines of text
  */

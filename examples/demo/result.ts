@@ -2,13 +2,13 @@ import type { Resident } from "./messages.ts";
 import type { Options, Victim } from "./options.ts";
 import type { Distribution } from "./statistics.ts";
 
-/** What a kill brought, in milliseconds since the kill. */
+/** The recovery after a kill. Times are in milliseconds since the kill. */
 export interface Recovery {
   /** Who was killed. */
   readonly killed: Victim;
-  /** The region whose lock it held; of the broker, none. */
+  /** The region whose lock the victim held; none if the broker was killed. */
   readonly held?: string;
-  /** Locks that were told as abandoned to who had them next. */
+  /** The number of locks whose next holder learned that they were abandoned. */
   readonly abandonedLocks?: number;
   /** Until a survivor noticed: the reader that its regions are orphans, the writer that a lock was abandoned. */
   readonly noticedMilliseconds?: number;
@@ -24,7 +24,7 @@ export interface Recovery {
   readonly framesAfter: number;
 }
 
-/** What a run brought. `--json` prints this. */
+/** The result of a run. `--json` prints it. */
 export interface Result {
   readonly regions: number;
   /** The length of each region, in bytes. */
@@ -52,6 +52,6 @@ export interface Result {
   readonly residentBytes: { readonly writer: Resident; readonly reader: Resident };
   readonly recovery: Recovery | null;
   readonly errors: number;
-  /** What the errors were. */
+  /** The text of each error. */
   readonly failures: readonly string[];
 }

@@ -5,11 +5,18 @@
  */
 import type { BrokerSelection } from "../../mod.ts";
 import { startBroker } from "./brokers.ts";
-import { Child } from "./child.ts";
-import type { ReaderCommand, ReaderEvents, Setting, WriterCommand, WriterEvents } from "./messages.ts";
+import type { Setting } from "./messages.ts";
 import { type Options, UsageError } from "./options.ts";
 import { recover } from "./recovery.ts";
 import { bytes } from "./report.ts";
+import {
+  delay,
+  type ReaderChild,
+  type Run,
+  startReader,
+  startWriter,
+  type WriterChild,
+} from "./processes.ts";
 import type { Recovery, Result } from "./result.ts";
 import { round } from "./statistics.ts";
 import { sharedClock } from "./stamps.ts";
@@ -19,40 +26,6 @@ const LAUNCHD = Deno.build.os === "darwin";
 
 /** How many paced commits measure how long a wake takes: enough for a 99th percentile. */
 const PACED_COMMITS = 400;
-
-/** The process that writes. */
-export type WriterChild = Child<WriterEvents, WriterCommand>;
-/** The process that reads. */
-export type ReaderChild = Child<ReaderEvents, ReaderCommand>;
-
-/** A run under way: the processes that there are now, and what those before them had done. */
-export interface Run {
-  readonly options: Options;
-  readonly setting: Setting;
-  readonly clock: () => number;
-  writer: WriterChild;
-  reader: ReaderChild;
-  broker: Child<object, never> | undefined;
-  /** Of processes that were killed. */
-  framesWritten: number;
-  framesVerified: number;
-  readonly failures: string[];
-}
-
-/** Starts a writer. */
-export function startWriter(setting: Setting): WriterChild {
-  return Child.startScript("writer", [JSON.stringify(setting)]);
-}
-
-/** Starts a reader. */
-export function startReader(setting: Setting): ReaderChild {
-  return Child.startScript("reader", [JSON.stringify(setting)]);
-}
-
-/** Resolves after a time. */
-export function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
 
 /**
  * Runs the demo.
@@ -163,7 +136,7 @@ async function conduct(run: Run, started: string): Promise<Result> {
   }
   if (read.frames === 0) failures.push("Cannot verify anything: the reader took no frame");
   const rate = (frames: number, until: number): number => {
-    return round(frames * options.byteLength / (until - begin), 2); // bytes a nanosecond
+    return round(frames * options.byteLength / (until - begin), 6); // bytes a nanosecond; little with small regions
   };
   return {
     regions: options.regions,

@@ -1,4 +1,4 @@
-/** How far a reader is in one region. */
+/** A reader's progress in one region. */
 export interface Place {
   /** The revision in shared memory. */
   readonly word: number;
@@ -9,12 +9,12 @@ export interface Place {
 }
 
 /**
- * What is amiss in a region when all should have been seen.
+ * Compares a reader's progress with the last commit.
  *
  * @param name the region's name
  * @param place how far the reader is
  * @param final the last revision that the writer committed
- * @returns what is wrong, `undefined` if all is well
+ * @returns what is missing, or `undefined` if nothing is
  */
 export function missing(name: string, { word, yielded, verified }: Place, final: number): string | undefined {
   const cannot = `Cannot see revision ${final} of "${name}"`;

@@ -1,12 +1,12 @@
 /**
- * When each commit was made, in a small region of its own: the writer notes the time before it commits, the reader
- * looks it up when it was woken. Both read the same clock.
+ * The times of the commits, in a small region: the writer notes the time before it commits, and the reader looks it up
+ * when it wakes. Both read the same clock.
  *
  * @module
  */
 import { load } from "../../ffi/load.ts";
 
-/** How many commits of a region are remembered. */
+/** The number of commits of a region that are kept. */
 export const REMEMBERED = 64;
 
 /** A clock that is the same in all processes of this machine, in nanoseconds. */

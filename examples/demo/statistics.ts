@@ -1,4 +1,4 @@
-/** What is told of many samples. */
+/** The percentiles of many samples. */
 export interface Distribution {
   /** Half of the samples are at most this. */
   readonly p50: number;

@@ -9,9 +9,8 @@ import { stampAfter } from "./stamps.ts";
 const IDLE = 1_000_000;
 
 /**
- * How long it takes from a commit to the iterator's yield. Only commits count that came while this process was
- * asleep, and of several before a yield the first: a wake that takes so long that the next commit overtakes it
- * counts in full.
+ * Measures the time from a commit to the iterator's yield. A commit counts if it came while this process was asleep. If
+ * several came before the yield, the first one counts, so that a slow wake counts in full.
  */
 export class Wakes {
   readonly #clock: () => number;
@@ -24,7 +23,7 @@ export class Wakes {
     this.#active = clock();
   }
 
-  /** This process did something until now. */
+  /** Notes that this process was busy until now. */
   touch(): void {
     this.#active = this.#clock();
   }

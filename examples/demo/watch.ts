@@ -1,5 +1,5 @@
 /**
- * What the reader does with one region: waits for commits, and checks what they are about.
+ * The reader's work on one region: it waits for commits and checks the frames.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import { regionName } from "./messages.ts";
 import type { Place } from "./seen.ts";
 import type { Wakes } from "./wakes.ts";
 
-/** What all regions' watches share, over all lives of the writer. */
+/** The counts that all watches share, for all writers of a run. */
 export interface Tally {
   readonly wakes: Wakes;
-  /** What was found wrong. */
+  /** The faults that were found. */
   readonly errors: string[];
-  /** Frames that were verified, every byte. */
+  /** The number of frames of which every byte was verified. */
   frames: number;
-  /** Locks whose holder had died. */
+  /** The number of locks whose holder had died. */
   abandoned: number;
-  /** Called at each frame that was verified. */
+  /** Called after each verified frame. */
   verified: (() => void) | undefined;
   /** Called with the lock held, once the frame is verified. */
   holding: ((region: number) => Promise<void>) | undefined;
@@ -43,7 +43,7 @@ export class Watch {
     this.#tally = tally;
   }
 
-  /** How far it is. */
+  /** How far this watch is. */
   get place(): Place {
     const word = this.#attachment.regions[this.#index]!.revision;
     return { word, yielded: this.#yielded, verified: this.#verified };
@@ -52,8 +52,8 @@ export class Watch {
   /**
    * Watches until the signal aborts or the writer is gone.
    *
-   * @throws {PeerGoneError} in the latter case
-   * @throws the signal's reason in the former
+   * @throws {PeerGoneError} if the writer is gone
+   * @throws the signal's reason, if it aborts
    */
   async run(signal: AbortSignal): Promise<void> {
     const { regions, pulse } = this.#attachment;
@@ -71,10 +71,10 @@ export class Watch {
     const region = this.#attachment.regions[this.#index]!;
     using guard = await region.mutex.lock({ signal });
     if (guard.abandoned) {
-      tally.abandoned++; // half a frame, perhaps: nothing to look at
+      tally.abandoned++; // the frame may be half written
       return;
     }
-    // Perhaps newer than what was yielded: the iterator will tell of it again.
+    // It may be newer than the revision that was yielded. Then the iterator yields it next.
     const { revision } = region;
     if (revision !== this.#verified) {
       const wrong = findWrong(readableFrame(region), {
@@ -95,7 +95,7 @@ export class Watch {
   }
 }
 
-/** Watches the small region, whose commits only measure how long a wake takes. */
+/** Watches the small region. Its commits measure how long a wake takes, and nothing else. */
 export class PulseWatch {
   readonly #attachment: Attachment;
   readonly #tally: Tally;
@@ -110,7 +110,7 @@ export class PulseWatch {
     this.#tally = tally;
   }
 
-  /** How far it is. */
+  /** How far this watch is. */
   get place(): Place {
     return { word: this.#attachment.pulse.revision, yielded: this.#yielded, verified: undefined };
   }

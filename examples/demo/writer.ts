@@ -12,22 +12,25 @@ import { putStamp, sharedClock, stampBytes } from "./stamps.ts";
 
 const tell = tellAny<WriterEvents, keyof WriterEvents>;
 
-/** How often to tell how far it is, in milliseconds. */
+/** The time between two reports of progress, in milliseconds. */
 const PROGRESS_INTERVAL = 100;
 
 const { service, broker, regions: count, byteLength } = setting();
 const clock = await sharedClock();
+// The first process that needs a broker runs it, in a worker with memory of its own: not what is measured here.
+const anchor = await serve(`${service}.anchor`, { regions: {}, broker });
 const before = Deno.memoryUsage().rss;
 
-// Of every second region the kernel keeps the reader from writing to it.
-const frames = Array.from({ length: count }, (_, index) => {
-  return [regionName(index), { byteLength, clients: index % 2 === 0 ? "write" : "read" }] as const;
-});
+// The reader locks the mutex of a frame, so it may write there; the kernel refuses its writes to the small region.
+const names = Array.from({ length: count }, (_, index) => regionName(index));
 const server = await serve(service, {
-  regions: { ...Object.fromEntries(frames), [PULSE]: { byteLength: stampBytes(count + 1), clients: "read" } },
+  regions: {
+    ...Object.fromEntries(names.map((name) => [name, { byteLength }])),
+    [PULSE]: { byteLength: stampBytes(count + 1), clients: "read" },
+  },
   broker,
 });
-const regions = frames.map(([name]) => server.region(name));
+const regions = names.map((name) => server.region(name));
 const pulse = server.region(PULSE);
 const stamps = pulse.view(Float64Array);
 const after = Deno.memoryUsage().rss;
@@ -42,7 +45,7 @@ function commit(region: WritableRegion, index: number): void {
   region.commit();
 }
 
-/** Writes a frame under the lock. It commits there too, so that who has the lock knows what revision it sees. */
+/** Writes and commits a frame under the lock, so that whoever holds the lock sees a frame and its revision. */
 async function writeFrame(index: number, wrongByte?: number): Promise<void> {
   const region = regions[index]!;
   using guard = await region.mutex.lock();
@@ -51,7 +54,7 @@ async function writeFrame(index: number, wrongByte?: number): Promise<void> {
   if (doing === "hold") {
     fill(writableFrame(region), id, 0.5);
     tell("holding", { frames: written, region: index });
-    await new Promise<never>(() => {}); // until the end, which comes from outside
+    await new Promise<never>(() => {}); // waits to be killed
   }
   fill(writableFrame(region), id);
   if (wrongByte !== undefined) region.view(Uint8Array)[wrongByte]! ^= 1;
@@ -59,7 +62,7 @@ async function writeFrame(index: number, wrongByte?: number): Promise<void> {
   written++;
 }
 
-/** Lets the event loop do what there is to do, such as letting clients in. */
+/** Gives the event loop a turn, for example to accept clients. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -79,7 +82,7 @@ async function writeFrames(): Promise<void> {
   }
 }
 
-/** Commits to the small region with pauses that nothing else is in step with. */
+/** Commits to the small region, with random pauses that fall in step with nothing else. */
 async function pace(commits: number): Promise<void> {
   for (let done = 0; done < commits; done++) {
     await delay(1.5 + Math.random() * 2);
@@ -88,7 +91,7 @@ async function pace(commits: number): Promise<void> {
   tell("paced", { commits });
 }
 
-/** For the demo's own test: the byte of the last frame of the last region that is to be wrong. */
+/** The byte to falsify in the last frame of the last region, for the demo's own test. */
 function wrongByte(): number | undefined {
   const text = Deno.env.get("XPC_SHMEM_DEMO_WRONG_BYTE");
   return text === undefined ? undefined : Number(text);
@@ -106,6 +109,7 @@ async function finish(): Promise<void> {
 
 async function close(): Promise<never> {
   await server.close();
+  await anchor.close();
   Deno.exit(0);
 }
 

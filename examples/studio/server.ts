@@ -1,5 +1,5 @@
 /**
- * One app: serves a frame and draws into it, ten times a second. Start it before or after `client.ts`:
+ * The writer: serves a frame of 100 MiB and draws twenty pictures into it. Start it before or after `client.ts`:
  * `deno run -A examples/studio/server.ts`
  *
  * @module
@@ -8,7 +8,7 @@ import { serve } from "../../mod.ts";
 
 await using studio = await serve("com.example.studio", {
   regions: {
-    frame: { byteLength: 100 * 2 ** 20 }, // clients may write
+    frame: { byteLength: 100 * 2 ** 20 }, // clients may write it
     mask: { byteLength: 100 * 2 ** 20, clients: "read" }, // the kernel refuses their writes
   },
 });
@@ -18,6 +18,6 @@ for (let picture = 1; picture <= 20; picture++) {
     using _ = await frame.mutex.lock();
     frame.view(Float32Array).fill(picture);
   }
-  frame.commit(); // a new revision; readers wake
+  frame.commit(); // makes a new revision and wakes the readers
   await new Promise((resolve) => setTimeout(resolve, 100));
 }

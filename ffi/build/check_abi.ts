@@ -17,6 +17,7 @@ import {
   exportsOfEveryMac,
 } from "./compare.ts";
 import { readFacts } from "./facts.ts";
+import { checkLayout } from "./layout.ts";
 import { verifyLibraries } from "./verify.ts";
 import { BuildError, fetchZig } from "./zig.ts";
 import { build } from "./main.ts";
@@ -24,6 +25,7 @@ import { libc } from "../libc.ts";
 import { libdispatch } from "../libdispatch.ts";
 import { libxpc } from "../libxpc.ts";
 import { shim } from "../shim.ts";
+import { ROOT } from "./root.ts";
 
 /** Options of {@linkcode checkAbi}. */
 export interface CheckAbiOptions {
@@ -35,7 +37,7 @@ export interface CheckAbiOptions {
 
 /**
  * Compares the FFI tables, the headers for Linux and the libraries that were built with each other and
- * with Apple's.
+ * with Apple's, and the layout of the shared words in TypeScript with the one in C.
  *
  * @param options where the project is
  * @returns what is wrong, a line each; and how much was compared
@@ -44,11 +46,14 @@ export interface CheckAbiOptions {
 export async function checkAbi(
   options: CheckAbiOptions = {},
 ): Promise<{ problems: string[]; summary: string }> {
-  const root = options.root ??
-    decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+  const root = options.root ?? ROOT;
   const onFetch = options.onFetch ?? (() => {});
   const zig = await fetchZig({ cache: `${root}/.build/zig-cache`, onFetch });
-  const [facts, built] = await Promise.all([readFacts(zig, root), build({ root, target: "all" })]);
+  const [facts, built, layout] = await Promise.all([
+    readFacts(zig, root),
+    build({ root, target: "all" }),
+    checkLayout(zig, root),
+  ]);
   const system = { exports: exportsOfEveryMac(facts), library: "libSystem", declarations: facts.apple };
   const ours = { exports: expectedLinuxExports(facts), library: "the library for Linux" };
   const problems = [
@@ -67,13 +72,14 @@ export async function checkAbi(
     ...compareHeaders(facts.linux, facts.apple),
     ...compareMacros(facts.linuxMacros, facts.appleMacros),
     ...await verifyLibraries(root, built.libraries, facts),
+    ...layout.problems,
   ];
   const entries = [libxpc, libdispatch, libc, shim].map((table) => Object.keys(table).length);
   const standIns = countStandIns(facts.linux);
   return {
     problems,
     summary: `${entries.join(" + ")} table entries, ${standIns} declarations for Linux, ` +
-      `${built.libraries.length} libraries agree with the headers`,
+      `${layout.count} numbers of the layout, ${built.libraries.length} libraries agree with the headers`,
   };
 }
 

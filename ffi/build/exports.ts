@@ -7,7 +7,7 @@
 import { BuildError, type Zig } from "./zig.ts";
 
 /** The library that every process on macOS has, and that re-exports libxpc, libdispatch and the others. */
-export const LIB_SYSTEM = "/usr/lib/libSystem.B.dylib";
+const LIB_SYSTEM = "/usr/lib/libSystem.B.dylib";
 
 /** A part of a list that holds for some systems. */
 interface Section {

@@ -1,5 +1,5 @@
 /**
- * Has Deno fetch packages from npm and prints the folders they lie in, as JSON. Run by `_zig.ts` as a process
+ * Has Deno fetch packages from npm and prints the folders they lie in, as JSON. Run by `zig.ts` as a process
  * of its own with `--no-lock`: the compiler is another package on each system, and what stands in
  * `deno.lock` is downloaded by every command that uses npm at all.
  *

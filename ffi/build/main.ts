@@ -10,6 +10,7 @@
 import { compile, isFresh, type Plan, plan, sha256 } from "./build_target.ts";
 import { BuildError, fetchZig, ZIG_VERSION } from "./zig.ts";
 import { hostTarget, isTargetName, type Target, type TargetName, TARGETS } from "../targets.ts";
+import { ROOT } from "./root.ts";
 
 export { BuildError } from "./zig.ts";
 
@@ -66,8 +67,7 @@ export interface BuildResult {
  * @throws {BuildError} if a library cannot be built, or does not stand its checks
  */
 export async function build(options: BuildOptions = {}): Promise<BuildResult> {
-  const root = options.root ??
-    decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+  const root = options.root ?? ROOT;
   const cache = options.cache ?? `${root}/.build/zig-cache`;
   const { target = "default", checksums = "leave" } = options;
   const targets = selectTargets(target);

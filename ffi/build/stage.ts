@@ -6,9 +6,10 @@
  */
 import { build, BuildError } from "./main.ts";
 import { TARGETS } from "../targets.ts";
+import { ROOT } from "./root.ts";
 
 /** Options of {@linkcode stage}. */
-export interface StageOptions {
+interface StageOptions {
   /** The project's folder. By default the one that this file is in. */
   root?: string;
   /** The folder for the libraries. By default `ffi/lib` in the root. */
@@ -22,9 +23,8 @@ export interface StageOptions {
  * @returns the paths of the copies
  * @throws {BuildError} if a library cannot be built, or is not the one in the table
  */
-export async function stage(options: StageOptions = {}): Promise<string[]> {
-  const root = options.root ??
-    decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+async function stage(options: StageOptions = {}): Promise<string[]> {
+  const root = options.root ?? ROOT;
   const folder = options.folder ?? `${root}/ffi/lib`;
   const { libraries } = await build({ root, target: "all", checksums: "check" });
   const copies: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * Zig from npm, as C compiler for every target. It is fetched when it is first needed and lives in Deno's
- * own cache, checked by npm's integrity sums; nothing is installed.
+ * Zig from npm, the C compiler for every target. Deno fetches it when a build first needs it, checks it by npm's
+ * integrity sums, and keeps it in its own cache; nothing is installed.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { FetchAnswer } from "./fetch_zig.ts";
 /** The version of Zig. Part of every build's stamp: another compiler builds anew. */
 export const ZIG_VERSION = "0.16.0";
 
-/** What a build or check cannot do, said in a line to the one who asked for it. */
+/** A build or a check failed for a reason that its message explains: no stack is needed. */
 export class BuildError extends Error {
   override name = "BuildError";
 }
@@ -27,13 +27,13 @@ export interface Zig {
 
 /** Options of {@linkcode fetchZig}. */
 export interface FetchZigOptions {
-  /** The folder for the compiler's cache. */
+  /** The folder in which the compiler caches what it compiles of the project. */
   cache: string;
-  /** Told once if the compiler has to be fetched, which takes a while. */
+  /** Called once if the compiler has to be fetched, which takes a while. */
   onFetch?: () => void;
 }
 
-/** npm's names for the systems that there is a Zig package for. */
+/** npm's names for the systems that Zig has a package for. */
 const HOSTS: Readonly<Record<string, string>> = {
   "darwin-aarch64": "darwin-arm64",
   "darwin-x86_64": "darwin-x64",
@@ -41,7 +41,7 @@ const HOSTS: Readonly<Record<string, string>> = {
   "linux-x86_64": "linux-x64",
 };
 
-/** How long it may take to find the compiler in Deno's cache until we say that something is being fetched. */
+/** How many milliseconds to wait for the compiler from Deno's cache before `onFetch` is called. */
 const PATIENCE = 250;
 
 /**
@@ -62,13 +62,13 @@ export async function fetchZig(options: FetchZigOptions): Promise<Zig> {
   const timer = setTimeout(() => options.onFetch?.(), PATIENCE);
   try {
     const packages = [host, "lib"].map((name) => `@zigc/${name}@${ZIG_VERSION}`);
-    const [program, library] = await fetchPackages(packages);
+    const [[program, library], global] = await Promise.all([fetchPackages(packages), globalCache()]);
     return {
       program: `${program}/bin/zig`,
       library: library!,
       env: {
         ZIG_LIB_DIR: library!,
-        ZIG_GLOBAL_CACHE_DIR: options.cache,
+        ZIG_GLOBAL_CACHE_DIR: global,
         ZIG_LOCAL_CACHE_DIR: options.cache,
       },
     };
@@ -77,10 +77,24 @@ export async function fetchZig(options: FetchZigOptions): Promise<Zig> {
   }
 }
 
-/** Has Deno fetch packages of npm's; returns the folders that they lie in. */
+/**
+ * The folder in which the compiler caches what it compiles of its own: libc's start files, the runtimes of sanitizers.
+ * Those of the thread sanitizer take 90 seconds and are the same for every checkout, so the folder is in Deno's cache.
+ */
+async function globalCache(): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "--no-config"],
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  const { denoDir } = JSON.parse(new TextDecoder().decode(stdout)) as { denoDir: string };
+  return `${denoDir}/xpc-shmem/zig-${ZIG_VERSION}`;
+}
+
+/** Has Deno fetch packages from npm; returns the folders that they lie in. */
 async function fetchPackages(packages: string[]): Promise<string[]> {
   const script = decodeURIComponent(new URL("./fetch_zig.ts", import.meta.url).pathname);
-  // On a terminal Deno draws a bar of its own while it downloads; elsewhere it would print every address.
+  // On a terminal Deno draws a progress bar while it downloads; elsewhere it would print every URL.
   const terminal = Deno.stderr.isTerminal();
   const args = ["run", "--allow-all", "--no-lock", ...(terminal ? [] : ["--quiet"]), script, ...packages];
   const output = await new Deno.Command(Deno.execPath(), {
@@ -93,7 +107,7 @@ async function fetchPackages(packages: string[]): Promise<string[]> {
   try {
     answer = JSON.parse(new TextDecoder().decode(output.stdout)) as FetchAnswer;
   } catch {
-    // Deno gave up before the script could say why.
+    // Deno itself failed before the script could print the reason.
     const reason = terminal ? "see above" : new TextDecoder().decode(output.stderr).trim();
     answer = { failed: packages.join(", "), reason };
   }
@@ -109,7 +123,7 @@ async function fetchPackages(packages: string[]): Promise<string[]> {
 export interface ZigOutput {
   /** What the compiler printed. */
   stdout: Uint8Array;
-  /** What it complained about, which need not be errors. */
+  /** Its diagnostics, which may be warnings only. */
   stderr: string;
 }
 
@@ -118,10 +132,10 @@ export interface ZigOutput {
  *
  * @param zig the compiler
  * @param args its arguments
- * @param what what it is doing, for the error: "compile for x86_64-linux"
+ * @param what what it does, for the error: "compile for x86_64-linux"
  * @param cwd the folder to run in
  * @returns what it printed
- * @throws {BuildError} with all that it complained about, if it failed
+ * @throws {BuildError} with the compiler's diagnostics, if it failed
  */
 export async function runZig(zig: Zig, args: string[], what: string, cwd: string): Promise<ZigOutput> {
   let output: Deno.CommandOutput;

@@ -1,17 +1,18 @@
 /**
- * The embedded broker: `PROTOCOL.md` in TypeScript. On Linux the first process that needs a broker runs it; the
- * launch agent on macOS is the same protocol in Swift.
+ * The embedded broker: `agent/PROTOCOL.md` in TypeScript. On Linux the first process that needs a broker runs this
+ * one; on macOS a launch agent, written in Swift, implements the same protocol.
  *
  * @module
  */
-import { type Connection, disposeValue, Int64, Listener, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
-import { Endpoint } from "../xpc/endpoint.ts";
+import { type Connection, disposeValue, Int64, Listener, type XpcRecord } from "../xpc/mod.ts";
 import type { ConnectionHandlers } from "../xpc/connection.ts";
 import type { ConnectionError } from "../xpc/errors.ts";
 import type { IncomingMessage } from "../xpc/incoming_message.ts";
 import { load } from "../../ffi/load.ts";
-import { found, type Registration, Registry } from "./registry.ts";
-import { Fields, LIMITS, PROTOCOL_VERSION, Refusal } from "./protocol.ts";
+import { Fields } from "./fields.ts";
+import { type Peer, Peers } from "./peers.ts";
+import { LIMITS, PROTOCOL_VERSION, Refusal } from "./protocol.ts";
+import { describeRegistration, type Registration, Registry } from "./registry.ts";
 import { DEFAULT_SERVICE, RELEASE } from "./release.ts";
 
 /** Options of {@linkcode Broker.start}. */
@@ -22,27 +23,20 @@ export interface BrokerOptions {
    * @default {"io.jsr.xpc.shmem"}
    */
   service?: string | undefined;
-  /** A code-signing requirement for all who ask. macOS only. */
+  /** A code-signing requirement for all peers. macOS only. */
   requirement?: string | undefined;
 }
 
 const VERSION = BigInt(PROTOCOL_VERSION);
 
-/** How long a broker that ends waits for peers that do not read what it sent. */
-const FLUSH_MILLISECONDS = 1000;
+/** How long a broker that ends waits until its peers have read its last messages, in milliseconds. */
+const FLUSH_TIMEOUT = 1000;
 
-/** An app that is connected. */
-interface Peer {
-  readonly connection: Connection;
-  readonly pid: number;
-  helloed: boolean;
-  watching: boolean;
-}
-
+/** Performs an operation: returns the fields of the reply, or `undefined` if the reply comes later. */
 type Operation = (peer: Peer, fields: Fields, message: IncomingMessage) => XpcRecord | undefined;
 
 /**
- * A broker in this process. Where another process has the name already, it ends with `closed`.
+ * A broker in this realm. If another process has the name, `closed` resolves and says so.
  *
  * @example
  * ```ts
@@ -58,7 +52,7 @@ export class Broker implements AsyncDisposable {
   readonly service: string;
   readonly #listener: Listener;
   readonly #registry: Registry<Peer>;
-  readonly #peers = new Set<Peer>();
+  readonly #peers = new Peers();
   readonly #since = performance.now();
   readonly #transaction: { begin(): void; end(): void };
   #holdsTransaction = false;
@@ -94,17 +88,16 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Starts to listen.
+   * Starts a broker.
    *
-   * @param options the name, and who may ask
-   * @returns the broker
+   * @param options the name of its service, and a requirement for its peers
+   * @returns the broker, which is about to listen
    * @throws {TypeError} if the name is not valid
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
     const { service = DEFAULT_SERVICE, requirement } = options;
     const { xpc, shim } = await load();
-    // Who connects before this returned waits for the next task: nothing runs in between.
-    // deno-lint-ignore prefer-const -- the listener's handler reads it, perhaps before it is there
+    // deno-lint-ignore prefer-const -- the listener's handlers read it; the first one runs in a later task
     let broker: Broker | undefined;
     const listener = await Listener.service(service, (connection, peer) => {
       if (broker === undefined || peer.euid !== shim.shim_euid()) return undefined;
@@ -117,17 +110,17 @@ export class Broker implements AsyncDisposable {
     return broker;
   }
 
-  /** Resolves when it listens no longer: another process has the name, or it was closed. */
+  /** Resolves with the reason when the broker no longer listens: it was closed, or it cannot have the name. */
   get closed(): Promise<ConnectionError> {
     return this.#listener.closed;
   }
 
-  /** Whether it is about to end, or has ended, because it was told to. */
+  /** Whether {@linkcode close} was called, or the system asked the broker to end. */
   get terminating(): boolean {
     return this.#terminating !== undefined;
   }
 
-  /** Tells all peers, answers what waits, and ends. Idempotent. */
+  /** Tells all peers that the broker ends, answers waiting lookups, and closes the service. Idempotent. */
   close(): Promise<void> {
     this.#terminating ??= this.#terminate();
     return this.#terminating;
@@ -139,20 +132,21 @@ export class Broker implements AsyncDisposable {
   }
 
   async #terminate(): Promise<void> {
-    const left: Promise<void>[] = [];
-    for (const peer of this.#peers) if (peer.helloed) send(peer, { event: "terminating" });
+    const flushed: Promise<void>[] = [];
+    for (const peer of this.#peers) if (this.#peers.hasGreeted(peer)) send(peer, { event: "terminating" });
     this.#registry.answerAll(new Refusal("terminating").reply);
     for (const { connection } of this.#peers) {
-      if (connection.open) left.push(connection.flush().catch(() => {})); // gone: nothing left to wait for
+      if (connection.open) flushed.push(connection.flush().catch(() => {})); // the peer has left
     }
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, FLUSH_MILLISECONDS));
-    await Promise.race([Promise.all(left), late]);
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, FLUSH_TIMEOUT);
+    await Promise.race([Promise.all(flushed), late]);
     clearTimeout(timer);
+    this.#peers.close();
     await this.#listener.close();
   }
 
-  /** While a service is registered launchd must not stop us: the registry is in memory only. */
+  /** While a service is registered, launchd must not stop this process: the registry is in memory only. */
   #holdTransaction(): void {
     const needed = this.#registry.size > 0;
     if (needed === this.#holdsTransaction) return;
@@ -162,14 +156,12 @@ export class Broker implements AsyncDisposable {
   }
 
   #accept(connection: Connection, pid: number): ConnectionHandlers | undefined {
-    if (this.#peers.size >= LIMITS.peers) return undefined;
-    const peer: Peer = { connection, pid, helloed: false, watching: false };
-    this.#peers.add(peer);
+    const peer = this.#peers.add(connection, pid);
+    if (peer === undefined) return undefined;
     return {
       message: (message) => this.#receive(peer, message),
       closed: () => {
-        this.#peers.delete(peer);
-        peer.watching = false;
+        this.#peers.remove(peer);
         this.#registry.leave(peer);
       },
     };
@@ -179,23 +171,27 @@ export class Broker implements AsyncDisposable {
     if (!message.expectsReply) return message[Symbol.dispose]();
     let waits = false;
     try {
-      if (this.#terminating !== undefined) throw new Refusal("terminating");
-      if (Object.keys(message.values).length > LIMITS.keys) throw new Refusal("limit");
-      const fields = new Fields(message.values);
-      const op = fields.text("op");
-      if (!peer.helloed && op !== "hello") throw new Refusal("hello_first");
-      if (!Object.hasOwn(this.#operations, op)) throw new Refusal("unknown_op");
-      const reply = this.#operations[op]!(peer, fields, message);
+      const reply = this.#perform(peer, message);
       waits = reply === undefined;
       if (reply !== undefined) message.reply({ ok: true, ...reply });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       message.reply(error.reply);
     } finally {
-      // What was not taken out of it is nobody's; the reply may still be owed.
+      // No operation took what is left in the message. A lookup that waits still needs its way to reply.
       if (waits) disposeValue(message.values);
       else message[Symbol.dispose]();
     }
+  }
+
+  #perform(peer: Peer, message: IncomingMessage): XpcRecord | undefined {
+    if (this.#terminating !== undefined) throw new Refusal("terminating");
+    if (Object.keys(message.values).length > LIMITS.keys) throw new Refusal("limit");
+    const fields = new Fields(message.values, (key) => new Refusal("bad_request", {}, key));
+    const op = fields.text("op");
+    if (op !== "hello" && !this.#peers.hasGreeted(peer)) throw new Refusal("hello_first");
+    if (!Object.hasOwn(this.#operations, op)) throw new Refusal("unknown_op");
+    return this.#operations[op]!(peer, fields, message);
   }
 
   readonly #operations: Readonly<Record<string, Operation>> = {
@@ -205,36 +201,35 @@ export class Broker implements AsyncDisposable {
       if (min > max) throw new Refusal("bad_request", {}, "min");
       fields.optionalText("name");
       if (min > VERSION || max < VERSION) throw new Refusal("unsupported_version");
-      peer.helloed = true;
+      this.#peers.greet(peer);
       return this.#identity();
     },
 
     register: (peer, fields, message) => {
       const name = fields.name("name");
-      const endpoint = message.values["endpoint"];
-      if (!(endpoint instanceof Endpoint)) throw new Refusal("bad_request", {}, "endpoint");
+      const endpoint = fields.endpoint("endpoint");
       const policy = fields.text("policy");
       if (!["reject", "replace", "join"].includes(policy)) throw new Refusal("bad_request", {}, "policy");
-      const after = fields.generation("after", 0);
+      const after = fields.count("after", 0);
       const holder = this.#registry.get(name);
       if (holder !== undefined && holder.peer !== peer && policy !== "replace") {
-        if (policy === "join") return { registered: false, ...found(holder) };
-        const { generation, pid } = found(holder);
+        if (policy === "join") return { registered: false, ...describeRegistration(holder) };
+        const { generation, pid } = describeRegistration(holder);
         throw new Refusal("name_taken", { generation, pid });
       }
       const registration = this.#registry.register(peer, name, endpoint, peer.pid, after);
       message.take("endpoint");
-      const { generation, pid } = found(registration);
+      const { generation, pid } = describeRegistration(registration);
       return { registered: true, generation, pid };
     },
 
     lookup: (peer, fields, message) => {
       const name = fields.name("name");
-      const after = fields.generation("after", 0);
+      const after = fields.count("after", 0);
       const wait = fields.flag("wait", false);
       const id = fields.integer("id", 0n);
       const holder = this.#registry.get(name);
-      if (holder !== undefined && holder.generation > after) return found(holder);
+      if (holder !== undefined && holder.generation > after) return describeRegistration(holder);
       if (!wait) throw new Refusal("not_found");
       this.#registry.wait({ name, peer, id, after, answer: (reply) => message.reply(reply) });
       return undefined;
@@ -249,7 +244,7 @@ export class Broker implements AsyncDisposable {
 
     unregister: (peer, fields) => {
       const name = fields.name("name");
-      const generation = fields.generation("generation");
+      const generation = fields.count("generation");
       const holder = this.#registry.get(name);
       if (holder === undefined) throw new Refusal("not_registered");
       if (holder.peer !== peer || holder.generation !== generation) throw new Refusal("not_owner");
@@ -257,11 +252,12 @@ export class Broker implements AsyncDisposable {
       return {};
     },
 
-    list: () => ({ services: this.#list() }),
+    list: () => ({ services: this.#registry.list() }),
 
     watch: (peer) => {
+      const services = this.#registry.list();
       peer.watching = true;
-      return { services: this.#list() };
+      return { services };
     },
 
     unwatch: (peer) => {
@@ -289,19 +285,13 @@ export class Broker implements AsyncDisposable {
     };
   }
 
-  #list(): XpcValue[] {
-    return this.#registry.list().map(({ name, generation, pid, since }) => {
-      return { name, generation: BigInt(generation), pid: new Int64(BigInt(pid)), since };
-    });
-  }
-
   #announce(event: string, { name, generation, pid }: Registration<Peer>): void {
     const record = { event, name, generation: BigInt(generation), pid: new Int64(BigInt(pid)) };
     for (const peer of this.#peers) if (peer.watching) send(peer, record);
   }
 }
 
-/** Sends where that is possible still; who is gone needs no event. */
+/** Sends an event to a peer, unless its connection is over. */
 function send(peer: Peer, record: XpcRecord): void {
   if (peer.connection.open) peer.connection.send(record);
 }

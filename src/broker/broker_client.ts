@@ -1,10 +1,18 @@
-import { load } from "../../ffi/load.ts";
-import { Broker } from "./broker.ts";
-import { PROTOCOL_VERSION } from "./protocol.ts";
-import { DEFAULT_SERVICE } from "./release.ts";
-import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
-import type { IncomingMessage } from "../xpc/incoming_message.ts";
+import type { Endpoint } from "../xpc/endpoint.ts";
+import { ConnectionError } from "../xpc/mod.ts";
+import { aborted, backOff } from "./abort.ts";
+import { BrokerConnection } from "./broker_connection.ts";
+import { ConnectAttempts } from "./connect_attempts.ts";
 import { BrokerUnavailableError } from "./errors.ts";
+import { DEFAULT_SERVICE } from "./release.ts";
+import {
+  type BrokerEvent,
+  type FoundService,
+  InvalidReplyError,
+  type ListedService,
+  RefusedError,
+  type RegisterReply,
+} from "./replies.ts";
 
 /** Which broker to ask. */
 export interface BrokerSelection {
@@ -22,220 +30,242 @@ export interface BrokerSelection {
   embedded?: boolean | undefined;
 }
 
-/** How long a broker has to answer hello, and the longest pause between two tries, in milliseconds. */
-const HELLO_TIMEOUT = 5000;
+/** The longest pause between two tries, in milliseconds. */
 const LONGEST_PAUSE = 500;
 
-/** Told of what a broker does by itself. */
+/** How long {@linkcode BrokerClient.names} waits for the broker, in milliseconds. */
+const NAMES_TIMEOUT = 500;
+
+/** How long the broker may take to answer the cancellation of a lookup, in milliseconds. */
+const CANCEL_TIMEOUT = 5000;
+
+/** Receives unsolicited events of the broker. */
 export interface BrokerListener {
-  /** Another broker, or the same anew: what was registered is lost. */
+  /** The client is connected to another broker, or to the same one again: all registrations are lost. */
   reconnected?(): void;
-  /** An event of the protocol. */
-  event?(values: XpcRecord): void;
+  /** The broker sent an event. */
+  event?(event: BrokerEvent): void;
 }
 
 /**
- * This realm's connection to a broker. It outlives brokers: when one dies, it finds or becomes the next, repeats
- * what was asked, and tells its listeners to register again.
+ * The broker as the realm sees it: one connection that all servers and clients of the realm share, and that outlives
+ * brokers. When a broker dies, this client finds or becomes the next one, repeats the requests that were not answered,
+ * and tells its listeners to register again.
  */
 export class BrokerClient {
   static readonly #shared = new Map<string, BrokerClient>();
 
-  readonly #service: string;
-  readonly #embedded: boolean;
-  readonly #listeners = new Set<BrokerListener>();
-  readonly #closed = new AbortController();
-  /** Who in this realm serves a name, or is about to. The broker takes all of them for one. */
+  /** The servers of this realm by the name that they serve: the broker sees the whole realm as one peer. */
   readonly claims: Map<string, object> = new Map();
+  readonly #key: string;
+  readonly #service: string;
+  readonly #attempts: ConnectAttempts;
+  readonly #listeners = new Set<BrokerListener>();
+  /** Aborts when the last user has released this client. */
+  readonly #released = new AbortController();
   #users = 0;
-  #connection: Promise<Connection> | undefined;
-  #broker: Broker | undefined;
-  #wasConnected = false;
+  /** The connection, or the attempt to get one. */
+  #connection: Promise<BrokerConnection> | undefined;
   #lastLookup = 0n;
 
-  /** The client for a broker; each call must be matched by one of {@linkcode release}. */
+  /**
+   * Gives the realm's client for a broker.
+   *
+   * @param selection which broker
+   * @returns the client; each call must be matched by one of {@linkcode release}
+   */
   static acquire(selection: BrokerSelection = {}): BrokerClient {
     const { service = DEFAULT_SERVICE, embedded = Deno.build.os === "linux" } = selection;
     const key = `${embedded} ${service}`;
     let client = BrokerClient.#shared.get(key);
-    if (client === undefined) BrokerClient.#shared.set(key, client = new BrokerClient(service, embedded));
+    if (client === undefined) {
+      BrokerClient.#shared.set(key, client = new BrokerClient(key, service, embedded));
+    }
     client.#users++;
     return client;
   }
 
-  private constructor(service: string, embedded: boolean) {
+  private constructor(key: string, service: string, embedded: boolean) {
+    this.#key = key;
     this.#service = service;
-    this.#embedded = embedded;
+    this.#attempts = new ConnectAttempts(service, embedded, {
+      event: (event) => {
+        for (const listener of this.#listeners) listener.event?.(event);
+      },
+      ended: (connection) => this.#disconnected(connection),
+    });
   }
 
-  /** Gives it up. The last to do so closes the connection, and the broker if this process runs it. */
+  /**
+   * Releases one use. The last release closes the connection, and the broker if this realm runs it. It aborts what is
+   * under way, so it is quick also while no broker answers.
+   */
   async release(): Promise<void> {
     if (--this.#users > 0) return;
-    for (const [key, client] of BrokerClient.#shared) {
-      if (client === this) BrokerClient.#shared.delete(key);
-    }
-    this.#closed.abort(new TypeError("Cannot ask the broker: nothing here uses it any more"));
-    const connection = await this.#connection?.catch(() => undefined); // it failed: there is nothing to close
+    if (BrokerClient.#shared.get(this.#key) === this) BrokerClient.#shared.delete(this.#key);
+    this.#released.abort(new TypeError("Cannot ask the broker: nothing in this realm uses it any more"));
+    const connection = await this.#connection?.catch(() => undefined); // there is nothing to close
     await connection?.close();
-    await this.#broker?.close();
+    await this.#attempts.close();
   }
 
-  /** Tells `listener` what happens, until it is removed. */
+  /** Calls `listener` with events until it is removed. */
   add(listener: BrokerListener): void {
     this.#listeners.add(listener);
   }
 
-  /** Ends that. */
+  /** Removes a listener. */
   remove(listener: BrokerListener): void {
     this.#listeners.delete(listener);
   }
 
   /**
-   * Asks the broker, whichever is there: again when it dies before it has answered.
+   * Registers a name.
    *
-   * @returns the reply, also one with `ok: false`
-   * @throws {BrokerUnavailableError} if there is none and none may be made
+   * @param request the name, the endpoint (it stays the caller's), the policy, and the last generation
+   * @param signal ends the wait
+   * @returns whether the name was registered, and who serves it
+   * @throws {RefusedError} if the broker refuses, such as with `name_taken`
+   * @throws {BrokerUnavailableError} if no broker can be reached
    * @throws the signal's reason, if it aborts first
    */
-  async request(record: XpcRecord, signal?: AbortSignal): Promise<XpcRecord> {
-    const until = signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]);
-    for (let attempt = 0;; attempt++) {
-      until.throwIfAborted();
-      const connection = await aborted(this.#ready(), until);
-      try {
-        const reply = await connection.request(record, { signal: until });
-        if (reply["code"] !== "terminating") return reply;
-      } catch (error) {
-        if (!(error instanceof ConnectionError)) throw error;
-      }
-      this.#lose(connection);
-      await pause(attempt, until);
-    }
+  async register(
+    request: { name: string; endpoint: Endpoint; policy: "reject" | "replace" | "join"; after: number },
+    signal?: AbortSignal,
+  ): Promise<RegisterReply> {
+    return await this.#ask((connection, until) => connection.register(request, { signal: until }), signal);
   }
 
-  /** Waits for a registration of a name above a generation; an abort also reaches the broker. */
-  async lookup(name: string, after: bigint, signal?: AbortSignal): Promise<XpcRecord> {
+  /**
+   * Removes a registration.
+   *
+   * @param request the name and the generation
+   * @param signal ends the wait
+   * @throws {RefusedError} if there is no such registration
+   * @throws {BrokerUnavailableError} if no broker can be reached
+   * @throws the signal's reason, if it aborts first
+   */
+  async unregister(request: { name: string; generation: number }, signal?: AbortSignal): Promise<void> {
+    await this.#ask((connection, until) => connection.unregister(request, { signal: until }), signal);
+  }
+
+  /**
+   * Waits until a name is registered.
+   *
+   * @param name the name
+   * @param after waits for a generation above this one
+   * @param signal ends the wait
+   * @returns the registration; the endpoint is the caller's
+   * @throws {BrokerUnavailableError} if no broker can be reached
+   * @throws the signal's reason, if it aborts first
+   */
+  async lookup(name: string, after: number, signal?: AbortSignal): Promise<FoundService> {
     const id = ++this.#lastLookup;
+    let asked: BrokerConnection | undefined;
     try {
-      return await this.request({ op: "lookup", name, after, wait: true, id }, signal);
+      return await this.#ask((connection, until) => {
+        asked = connection;
+        return connection.lookup({ name, after, id }, { signal: until });
+      }, signal);
     } catch (error) {
-      if (signal?.aborted === true) await this.#cancel(id);
+      // The caller is not kept waiting: a broker that does not answer would delay the cancellation too.
+      if (signal?.aborted === true && asked?.open === true) {
+        void asked.cancel(id, { timeout: CANCEL_TIMEOUT }).catch(() => {});
+      }
       throw error;
     }
   }
 
-  async #cancel(id: bigint): Promise<void> {
-    const connection = await this.#connection?.catch(() => undefined);
-    if (connection?.open !== true) return; // the lookup went with it
-    await connection.request({ op: "cancel", id }, { timeout: HELLO_TIMEOUT }).catch(() => {}); // likewise
+  /**
+   * Lists what is registered.
+   *
+   * @param signal ends the wait
+   * @returns the services
+   * @throws {BrokerUnavailableError} if no broker can be reached
+   * @throws the signal's reason, if it aborts first
+   */
+  async list(signal?: AbortSignal): Promise<ListedService[]> {
+    return await this.#ask((connection, until) => connection.list({ signal: until }), signal);
   }
 
-  #ready(): Promise<Connection> {
-    this.#connection ??= this.#establish().catch((error) => {
+  /**
+   * The names that are registered, for messages of errors: asks only a broker that is connected, and waits briefly.
+   *
+   * @returns the names, or `undefined` if no broker tells them
+   */
+  async names(): Promise<string[] | undefined> {
+    try {
+      const timeout = AbortSignal.timeout(NAMES_TIMEOUT);
+      const until = AbortSignal.any([timeout, this.#released.signal]);
+      const connection = this.#connection && await aborted(this.#connection, until);
+      const services = await connection?.list({ signal: until });
+      return services?.map(({ name }) => name);
+    } catch {
+      return undefined; // the caller has an error to report already
+    }
+  }
+
+  /** Asks the broker, and asks the next one if it ends before it replies. */
+  async #ask<T>(
+    ask: (connection: BrokerConnection, signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const released = this.#released.signal;
+    const until = signal === undefined ? released : AbortSignal.any([signal, released]);
+    for (let attempt = 0;; attempt++) {
+      until.throwIfAborted();
+      const connection = await aborted(this.#connect(), until);
+      try {
+        return await ask(connection, until);
+      } catch (error) {
+        if (error instanceof InvalidReplyError) {
+          throw new BrokerUnavailableError(this.#service, error.message);
+        }
+        if (!hasEnded(error)) throw error;
+      }
+      this.#disconnected(connection);
+      await backOff(attempt, LONGEST_PAUSE, until);
+    }
+  }
+
+  /** Gives the connection, and makes one if there is none. */
+  #connect(): Promise<BrokerConnection> {
+    this.#connection ??= this.#attempts.connect(this.#released.signal).catch((error) => {
       this.#connection = undefined;
       throw error;
     });
     return this.#connection;
   }
 
-  async #establish(): Promise<Connection> {
-    for (let attempt = 0;; attempt++) {
-      this.#closed.signal.throwIfAborted();
-      const connection = await Connection.toService(this.#service, {
-        message: (message) => this.#receive(message),
-        interrupted: () => this.#lose(connection),
-        closed: () => this.#lose(connection),
-      });
-      const version = BigInt(PROTOCOL_VERSION);
-      try {
-        const hello = { op: "hello", min: version, max: version, name: `deno ${Deno.pid}` };
-        const reply = await connection.request(hello, {
-          timeout: HELLO_TIMEOUT,
-          signal: this.#closed.signal,
-        });
-        if (reply["ok"] === true) {
-          if (connection.peer.euid !== (await load()).shim.shim_euid()) {
-            throw new BrokerUnavailableError(this.#service, `user ${connection.peer.euid} runs it`);
-          }
-          this.#wasConnected = true;
-          return connection;
-        }
-        if (reply["code"] !== "terminating") {
-          throw new BrokerUnavailableError(this.#service, String(reply["message"]));
-        }
-        await connection.close();
-      } catch (error) {
-        await connection.close();
-        if (!(error instanceof ConnectionError) && !isTimeout(error)) throw error;
-        await this.#missing(error);
-      }
-      await pause(attempt, this.#closed.signal);
-    }
-  }
-
-  /** No broker answered: becomes it, where that is allowed. */
-  async #missing(error: Error): Promise<void> {
-    if (this.#embedded) {
-      if (this.#broker !== undefined) return;
-      const broker = await Broker.start({ service: this.#service });
-      this.#broker = broker;
-      // Another process was quicker: this one is its client.
-      void broker.closed.then(() => {
-        if (this.#broker === broker) this.#broker = undefined;
-      });
-    } else if (!this.#wasConnected) {
-      throw new BrokerUnavailableError(this.#service, error.message);
-    }
-  }
-
-  /** The broker is gone: whoever has registered needs the next one at once. */
-  #lose(connection: Connection): void {
+  /** Drops a connection whose broker has ended. Connects again at once if listeners have registrations to repeat. */
+  #disconnected(connection: BrokerConnection): void {
     const current = this.#connection;
-    if (current === undefined || this.#closed.signal.aborted) return;
+    if (current === undefined || this.#released.signal.aborted) return;
     void current.then(async (open) => {
-      if (open !== connection || this.#connection !== current) return;
+      if (open !== connection || this.#connection !== current) return; // somebody else did
       this.#connection = undefined;
       await connection.close();
-      if (this.#closed.signal.aborted || this.#listeners.size === 0) return;
-      await this.#ready();
-      for (const listener of this.#listeners) listener.reconnected?.();
-    }).catch(() => {
-      // No broker could be had: the next request says why.
-    });
+      await this.#reconnect();
+    }).catch(() => {}); // released meanwhile
   }
 
-  #receive(message: IncomingMessage): void {
-    using _ = message;
-    for (const listener of this.#listeners) listener.event?.(message.values);
-  }
-}
-
-function isTimeout(error: unknown): error is Error {
-  return error instanceof DOMException && error.name === "TimeoutError";
-}
-
-/** Pauses between tries: twice as long each time, and not the same in two processes. */
-async function pause(attempt: number, signal: AbortSignal): Promise<void> {
-  const milliseconds = Math.min(2 ** attempt, LONGEST_PAUSE) * (0.5 + Math.random());
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  try {
-    await aborted(promise, signal);
-  } finally {
-    clearTimeout(timer);
+  /** Connects for the listeners, until that succeeds or there are none. */
+  async #reconnect(): Promise<void> {
+    const { signal } = this.#released;
+    for (let attempt = 0; this.#listeners.size > 0 && !signal.aborted; attempt++) {
+      try {
+        await this.#connect();
+        for (const listener of this.#listeners) listener.reconnected?.();
+        return;
+      } catch {
+        // Requests throw the reason. A server lives on without a broker, so the next try may help.
+        await backOff(attempt, LONGEST_PAUSE, signal);
+      }
+    }
   }
 }
 
-/** The promise, or the signal's reason if that comes first. */
-export async function aborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await promise;
-  signal.throwIfAborted();
-  const { promise: abort, reject } = Promise.withResolvers<never>();
-  const listener = (): void => reject(signal.reason);
-  signal.addEventListener("abort", listener, { once: true });
-  try {
-    return await Promise.race([promise, abort]);
-  } finally {
-    signal.removeEventListener("abort", listener);
-  }
+/** Whether an error says that the broker has ended, or is about to. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof ConnectionError || error instanceof RefusedError && error.code === "terminating";
 }

@@ -1,18 +1,30 @@
 /**
- * The words of `PROTOCOL.md` that both the embedded broker and its clients use.
+ * The parts of `agent/PROTOCOL.md` that the embedded broker and its clients share: version, limits and errors.
  *
  * @module
  */
-import type { XpcRecord, XpcValue } from "../xpc/mod.ts";
-import { checkServiceName } from "../xpc/service_name.ts";
+import type { XpcRecord } from "../xpc/mod.ts";
 
 /** The version of the protocol that this package speaks. */
 export const PROTOCOL_VERSION = 1;
 
-/** What a broker allows each peer, and in all. */
-export const LIMITS = { registrations: 1024, waiting: 1024, peers: 4096, keys: 64 } as const;
+/** The limits of a broker. */
+export const LIMITS = {
+  /** Registrations of one peer. */
+  registrations: 1024,
+  /** Waiting lookups of one peer. */
+  waiting: 1024,
+  /** Peers that are connected. */
+  peers: 4096,
+  /** Keys of a request. */
+  keys: 64,
+  /** Services in a reply to `list` or `watch`: more could exceed the longest message. */
+  listed: 65_536,
+  /** How long a peer may stay connected without hello, in milliseconds. */
+  silence: 5000,
+} as const;
 
-/** The errors of the protocol, and what is said with each. */
+/** The codes of the protocol's errors, and the message of each. */
 export const MESSAGES = {
   bad_request: "Cannot read the request: FIELD is missing, of another type or out of range",
   unknown_op: "Cannot find this operation: the request asks for another than version 1 has",
@@ -27,82 +39,29 @@ export const MESSAGES = {
   terminating: "Cannot serve this request: the broker is about to end",
 } as const;
 
-/** A code of an error. */
+/** The code of an error. */
 export type ErrorCode = keyof typeof MESSAGES;
 
-/** A refusal, on its way to the reply. */
+/** Thrown by an operation that the broker refuses. */
 export class Refusal extends Error {
-  /** The code. */
+  /** The code of the error. */
   readonly code: ErrorCode;
-  /** What goes with it. */
+  /** Further fields of the reply. */
   readonly fields: XpcRecord;
 
-  /** @param field the offending key, for `bad_request` */
+  /**
+   * @param code the code of the error
+   * @param fields further fields of the reply
+   * @param field the offending key, for `bad_request`
+   */
   constructor(code: ErrorCode, fields: XpcRecord = {}, field = "") {
     super(MESSAGES[code].replace("FIELD", field));
     this.code = code;
     this.fields = fields;
   }
 
-  /** The reply. */
+  /** The reply that says so. */
   get reply(): XpcRecord {
     return { ok: false, code: this.code, message: this.message, ...this.fields };
-  }
-}
-
-/** Reads the fields of a request, each checked: what comes from a peer is not trusted. */
-export class Fields {
-  readonly #record: XpcRecord;
-
-  /** @param record the request */
-  constructor(record: XpcRecord) {
-    this.#record = record;
-  }
-
-  /** A string. */
-  text(key: string): string {
-    const value = this.#record[key];
-    if (typeof value !== "string") throw new Refusal("bad_request", {}, key);
-    return value;
-  }
-
-  /** A string that may be missing. */
-  optionalText(key: string): void {
-    if (this.#record[key] !== undefined) this.text(key);
-  }
-
-  /** A service's name. */
-  name(key: string): string {
-    const name = this.text(key);
-    try {
-      checkServiceName(name);
-    } catch {
-      throw new Refusal("bad_request", {}, key);
-    }
-    return name;
-  }
-
-  /** An integer from 0 to 2^64 - 1 of either type, or the default where there is none. */
-  integer(key: string, otherwise?: bigint): bigint {
-    const value: XpcValue | undefined = this.#record[key];
-    if (value === undefined && otherwise !== undefined) return otherwise;
-    if (typeof value !== "bigint" || value < 0n) throw new Refusal("bad_request", {}, key);
-    return value;
-  }
-
-  /** A generation, or the default where there is none. */
-  generation(key: string, otherwise?: number): number {
-    if (this.#record[key] === undefined && otherwise !== undefined) return otherwise;
-    const value = this.integer(key);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new Refusal("bad_request", {}, key);
-    return Number(value);
-  }
-
-  /** A boolean, or the default where there is none. */
-  flag(key: string, otherwise: boolean): boolean {
-    const value = this.#record[key];
-    if (value === undefined) return otherwise;
-    if (typeof value !== "boolean") throw new Refusal("bad_request", {}, key);
-    return value;
   }
 }

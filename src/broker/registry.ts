@@ -2,20 +2,20 @@ import { Int64, type XpcRecord } from "../xpc/mod.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import { LIMITS, Refusal } from "./protocol.ts";
 
-/** How many generations of names that nobody serves are remembered; beyond it the clock has to do. */
-const REMEMBERED = 65_536;
+/** How many generations are kept for names that nobody serves. For others the clock gives a higher generation. */
+const MAX_REMEMBERED = 65_536;
 
 /** A lookup that waits. */
 export interface Waiting<Peer> {
   readonly name: string;
   readonly peer: Peer;
-  /** The peer's own number for it, or 0. */
+  /** The number that the peer gave to the lookup, or 0. */
   readonly id: bigint;
   readonly after: number;
   readonly answer: (reply: XpcRecord) => void;
 }
 
-/** Who serves a name. */
+/** The registration of a name. */
 export interface Registration<Peer> {
   readonly name: string;
   readonly generation: number;
@@ -25,15 +25,18 @@ export interface Registration<Peer> {
   readonly since: Date;
 }
 
-/** What the registry tells of: the broker sends it to watchers and to those who were replaced. */
+/** Receives the changes of a registry. */
 export interface RegistryEvents<Peer> {
+  /** A name was registered. */
   registered(registration: Registration<Peer>): void;
+  /** A registration ended. */
   unregistered(registration: Registration<Peer>): void;
+  /** Another peer took the name over. */
   replaced(registration: Registration<Peer>, by: Registration<Peer>): void;
 }
 
-/** What a registration looks like to those who look it up. */
-export function found<Peer>(registration: Registration<Peer>): XpcRecord {
+/** The fields that tell a peer of a registration. */
+export function describeRegistration<Peer>(registration: Registration<Peer>): XpcRecord {
   return {
     generation: BigInt(registration.generation),
     endpoint: registration.endpoint,
@@ -41,7 +44,7 @@ export function found<Peer>(registration: Registration<Peer>): XpcRecord {
   };
 }
 
-/** Who serves what, and who waits for it. */
+/** The registrations of a broker, and the lookups that wait for one. */
 export class Registry<Peer> {
   readonly #events: RegistryEvents<Peer>;
   readonly #services = new Map<string, Registration<Peer>>();
@@ -51,7 +54,7 @@ export class Registry<Peer> {
   /** The last generation of each name that was ever registered here. */
   readonly #generations = new Map<string, number>();
 
-  /** @param events who is told */
+  /** @param events receives the changes */
   constructor(events: RegistryEvents<Peer>) {
     this.#events = events;
   }
@@ -68,17 +71,25 @@ export class Registry<Peer> {
     return count;
   }
 
-  /** Who serves a name. */
+  /** The registration of a name. */
   get(name: string): Registration<Peer> | undefined {
     return this.#services.get(name);
   }
 
-  /** All registrations, by the bytes of their names. */
-  list(): Registration<Peer>[] {
-    return [...this.#services.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+  /**
+   * Describes all registrations, ordered by the bytes of their names.
+   *
+   * @throws {Refusal} if there are more than fit into a message
+   */
+  list(): XpcRecord[] {
+    if (this.size > LIMITS.listed) throw new Refusal("limit");
+    const ordered = [...this.#services.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+    return ordered.map(({ name, generation, pid, since }) => {
+      return { name, generation: BigInt(generation), pid: new Int64(BigInt(pid)), since };
+    });
   }
 
-  /** Registers a name, in place of whoever holds it. Takes the endpoint over. */
+  /** Registers a name, also if another peer holds it. Takes the endpoint over. */
   register(peer: Peer, name: string, endpoint: Endpoint, pid: number, after: number): Registration<Peer> {
     const before = this.#services.get(name);
     const owned = this.#owned.get(peer) ?? 0;
@@ -99,13 +110,13 @@ export class Registry<Peer> {
     for (const lookup of this.#waiting.get(name) ?? []) {
       if (generation <= lookup.after) continue;
       this.#forget(lookup);
-      lookup.answer({ ok: true, ...found(registration) });
+      lookup.answer({ ok: true, ...describeRegistration(registration) });
     }
     this.#prune(now);
     return registration;
   }
 
-  /** Answers when the name has a generation above `after`. */
+  /** Keeps a lookup until its name has a generation above `after`. */
   wait(lookup: Waiting<Peer>): void {
     const { name, peer } = lookup;
     const mine = this.#waitingOf.get(peer) ?? new Set();
@@ -118,7 +129,7 @@ export class Registry<Peer> {
     this.#waiting.set(name, lookups.add(lookup));
   }
 
-  /** Takes the lookup of this number out of those that wait. */
+  /** Removes the waiting lookup that has this number. */
   cancel(peer: Peer, id: bigint): Waiting<Peer> | undefined {
     if (id === 0n) return undefined;
     for (const lookup of this.#waitingOf.get(peer) ?? []) {
@@ -134,7 +145,7 @@ export class Registry<Peer> {
     this.#remove(registration);
   }
 
-  /** Removes all that a peer had, in the order of registration. */
+  /** Removes the lookups and the registrations of a peer, in the order of registration. */
   leave(peer: Peer): void {
     for (const lookup of this.#waitingOf.get(peer) ?? []) this.#forget(lookup);
     if (!this.#owned.has(peer)) return;
@@ -143,7 +154,7 @@ export class Registry<Peer> {
     }
   }
 
-  /** Answers all lookups that wait. */
+  /** Answers all waiting lookups. */
   answerAll(reply: XpcRecord): void {
     for (const lookups of this.#waitingOf.values()) {
       for (const lookup of lookups) lookup.answer(reply);
@@ -152,7 +163,7 @@ export class Registry<Peer> {
     this.#waitingOf.clear();
   }
 
-  /** Gives up every endpoint. */
+  /** Disposes every endpoint. */
   clear(): void {
     for (const { endpoint } of this.#services.values()) endpoint[Symbol.dispose]();
     this.#services.clear();
@@ -172,14 +183,14 @@ export class Registry<Peer> {
     registration.endpoint[Symbol.dispose]();
   }
 
-  /** Forgets names that nobody serves, when there are too many, whose generations the clock has passed. */
+  /** Where there are too many generations, forgets those that the clock has passed, of names that nobody serves. */
   #prune(now: number): void {
-    if (this.#generations.size <= REMEMBERED) return;
+    if (this.#generations.size <= MAX_REMEMBERED) return;
     for (const [name, generation] of this.#generations) {
       if (generation < now && !this.#services.has(name)) this.#generations.delete(name);
     }
-    if (this.#generations.size <= REMEMBERED) return;
-    // Nobody asks for this many generations from the future in good faith.
+    if (this.#generations.size <= MAX_REMEMBERED) return;
+    // Only a hostile peer asks for this many generations from the future.
     for (const name of this.#generations.keys()) {
       if (!this.#services.has(name)) this.#generations.delete(name);
     }

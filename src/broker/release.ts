@@ -1,5 +1,5 @@
-/** The release of this package, as brokers tell it: equal to `version` in deno.json. */
+/** The release of this package, which brokers report: equal to `version` in deno.json. */
 export const RELEASE = "0.1.0";
 
-/** The name of the Mach service that a broker vends unless told otherwise. */
+/** The default name of a broker's Mach service. */
 export const DEFAULT_SERVICE = "io.jsr.xpc.shmem";

@@ -3,19 +3,19 @@ import { load } from "../../ffi/load.ts";
 import { type Client, connect } from "../service/client.ts";
 import { MILLISECONDS, REGIONS, STOP } from "./_exchange_words.ts";
 
-/** What the process that writes where it may not prints before it does. */
+/** What the process prints before it writes to memory that it may only read. */
 export interface TrespassReport {
-  /** Whether a region for writing was refused. */
+  /** Whether the server refused to open the region for writing. */
   readonly refused: boolean;
-  /** Whether the memory could be read. */
+  /** Whether the process could read the memory. */
   readonly read: boolean;
-  /** Whether the kernel made the mapping writable. */
+  /** Whether the kernel allowed it to make the mapping writable. */
   readonly unprotected: boolean;
 }
 
-/** Does the part of the second process; its arguments are what the first one passes. */
+/** Runs the second process of a check, with the arguments that the first one passes. */
 export async function runChild([role, name = "", service]: readonly string[]): Promise<void> {
-  setTimeout(() => Deno.exit(3), MILLISECONDS); // the doctor does not leave processes behind
+  setTimeout(() => Deno.exit(3), MILLISECONDS); // so that the doctor leaves no process behind
   const client = await connect(name, { broker: { service }, reconnect: false });
   await (role === "echo" ? echo(client) : trespass(client));
   await client.close();
@@ -35,7 +35,7 @@ async function echo(client: Client): Promise<void> {
   }
 }
 
-/** Writes to memory that it may only read, which is its end. */
+/** Writes to memory that it may only read: the kernel ends the process. */
 async function trespass(client: Client): Promise<void> {
   const refused = await client.open(REGIONS.sealed, { write: true }).then(
     () => false,
@@ -43,7 +43,7 @@ async function trespass(client: Client): Promise<void> {
   );
   const region = await client.open(REGIONS.sealed);
   const { length } = region.view(Uint8Array);
-  // The types forbid what follows; the kernel must too.
+  // The types forbid to write; here the kernel has to.
   const view = region.view(Uint8Array) as unknown as Uint8Array<ArrayBuffer>;
   const c = new CLibrary(await load());
   const report: TrespassReport = {
@@ -53,5 +53,5 @@ async function trespass(client: Client): Promise<void> {
   };
   console.log(JSON.stringify(report));
   c.forgoCoreDump();
-  view[0] = 0; // no code of ours runs after this
+  view[0] = 0; // the kernel ends the process here
 }

@@ -1,10 +1,10 @@
 /** The regions that the doctor's two processes share. */
 export const REGIONS = { shared: "shared", sealed: "sealed" } as const;
 
-/** A page each, on all systems. */
+/** The length of each region: a page on all systems. */
 export const BYTES = 16384;
 
-/** What the sealed region is filled with. */
+/** The byte that fills the sealed region. */
 export const FILLING = 0xa5;
 
 /** The number that ends the exchange. */

@@ -3,7 +3,7 @@ import { type Library, load } from "../../ffi/load.ts";
 import { hostTarget } from "../../ffi/targets.ts";
 import { fail, type Finding, messageOf, ok, warn } from "./_finding.ts";
 
-/** Looks for the native library, and into it. */
+/** Checks whether the native library can be opened, and which one it is. */
 export async function examineLibrary(): Promise<{ findings: Finding[]; library: Library | undefined }> {
   let library: Library;
   try {
@@ -41,7 +41,7 @@ async function checksum(library: Library): Promise<Finding> {
   const published = CHECKSUMS[hostTarget()?.name ?? ""]?.sha256;
   const found = `SHA-256 ${digest.slice(0, 16)}…`;
   if (digest === published) return ok("checksum", `${found}, that of this release`);
-  // Whoever builds a library has one of their own; what is downloaded was compared by the loader.
+  // A library that was built here has another checksum. The loader has compared what it downloaded.
   return ok(
     "checksum",
     `${found}, a build of its own: this release has ${published?.slice(0, 16) ?? "none"}…`,

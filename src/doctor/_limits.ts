@@ -1,17 +1,19 @@
 import { statfsSync } from "node:fs";
 import type { Library } from "../../ffi/load.ts";
+import { findRuntimeFolder } from "../broker/runtime_folder.ts";
 import { Doorbell } from "../sync/doorbell.ts";
+import { EventQueue } from "../xpc/event_queue.ts";
 import { fail, type Finding, messageOf, ok, sizeOf, warn } from "./_finding.ts";
 
-/** Below these the main job, eight regions of 100 MiB and some clients, is in danger. */
+/** Below these, eight regions of 100 MiB and some clients may not fit. */
 const FEW_DESCRIPTORS = 256;
 const LITTLE_MEMORY = 2 ** 30;
 
-/** Looks at what the system allows this process. */
+/** Checks what the system allows this process. */
 export async function examineLimits(library: Library): Promise<Finding[]> {
   const findings = [memory(), ...await ulimits(), pages(library)];
-  if (Deno.build.os === "linux") findings.push(sharedMemory(), await runtimeFolder());
-  findings.push(await doorbell(library));
+  if (Deno.build.os === "linux") findings.push(sharedMemory(), runtimeFolder());
+  findings.push(await doorbell());
   return findings;
 }
 
@@ -22,7 +24,7 @@ function memory(): Finding {
   return warn("memory", found, "Regions are memory: close other programs, or make regions smaller");
 }
 
-/** Deno raises the soft limit to the hard one, so what a shell that it starts says holds for it. */
+/** Reads the limits in a shell: it inherits them from Deno, which raises the soft limit to the hard one. */
 async function ulimits(): Promise<Finding[]> {
   const command = new Deno.Command("/bin/sh", {
     args: ["-c", "ulimit -n; ulimit -Hn; ulimit -l"],
@@ -46,7 +48,7 @@ function pages(library: Library): Finding {
   return ok("page size", sizeOf(Number(library.shim.shim_memory_page_size())));
 }
 
-/** Regions are memfds, which need no room here; a full one is told because other programs fail by it. */
+/** Regions are memfds, which take no room here. Other programs fail when it is full, so the room is reported. */
 function sharedMemory(): Finding {
   try {
     const { bsize, bavail, blocks } = statfsSync("/dev/shm");
@@ -59,59 +61,31 @@ function sharedMemory(): Finding {
   }
 }
 
-/** Where names live on Linux: a folder that only the user can enter. The library chooses in this order. */
-async function runtimeFolder(): Promise<Finding> {
+/** Checks the folder of the sockets on Linux. The library refuses one that others can enter or change. */
+function runtimeFolder(): Finding {
   const check = "runtime folder";
-  const uid = Deno.uid();
-  const named = Deno.env.get("XDG_RUNTIME_DIR");
-  const against = named === undefined ? "it is not set" : await reasonAgainst(named);
-  if (named !== undefined && against === undefined) return ok(check, named);
-  const user = `/run/user/${uid}`;
-  const place = await reasonAgainst(user) === undefined ? user : `/tmp/xpc-shmem-${uid}`;
-  const reason = await reasonAgainst(place);
-  if (reason !== undefined && reason !== MISSING) {
-    const advice = "Remove it, or set XDG_RUNTIME_DIR to a folder of your own with mode 0700";
-    return fail(check, `${place} cannot be used: ${reason}`, advice);
-  }
-  if (named === undefined) return ok(check, `${place}, as XDG_RUNTIME_DIR is not set`);
-  return warn(
+  const { path, base, fault } = findRuntimeFolder();
+  const advice = "Set XDG_RUNTIME_DIR to a folder of your own with mode 0700, for all apps alike";
+  if (fault !== undefined) return fail(check, fault, advice);
+  return ok(
     check,
-    `${place}, as ${named} cannot be used: ${against}`,
-    "Set XDG_RUNTIME_DIR to a folder of your own with mode 0700, or unset it, for all apps alike",
+    base === Deno.env.get("XDG_RUNTIME_DIR") ? base : `${path}, as XDG_RUNTIME_DIR is not set`,
   );
 }
 
-/** The library makes what is missing. */
-const MISSING = "it does not exist";
-
-async function reasonAgainst(path: string): Promise<string | undefined> {
-  if (!path.startsWith("/")) return "its path is not absolute";
-  try {
-    const { isDirectory, uid, mode } = await Deno.lstat(path);
-    if (!isDirectory) return "it is no directory";
-    if (uid !== Deno.uid()) return `it belongs to user ${uid}`;
-    if (((mode ?? 0) & 0o077) !== 0) {
-      return `others can enter it (mode 0${((mode ?? 0) & 0o777).toString(8)})`;
-    }
-    return undefined;
-  } catch (error) {
-    return error instanceof Deno.errors.NotFound ? MISSING : messageOf(error);
-  }
-}
-
-/** A socket in the folder for temporary files wakes the event loop: makes one as a client does. */
-async function doorbell(library: Library): Promise<Finding> {
+/** A socket wakes the event loop: makes one as a client does. */
+async function doorbell(): Promise<Finding> {
   const check = "doorbell";
-  const advice =
-    "Waits work all the same, on a native thread, but wake later. Set TMPDIR to a folder that can be " +
-    "written and has a short path, and allow read, write and net";
   try {
-    const made = await Doorbell.create(library, () => {});
-    if (made === undefined) return warn(check, "permissions are missing", advice);
-    await made.bell.close();
-    library.shim.shim_descriptor_close(made.fd);
+    const queue = await EventQueue.acquire();
+    try {
+      const made = await Doorbell.open(queue, () => {});
+      await made.close();
+    } finally {
+      await queue.release();
+    }
     return ok(check, "a socket wakes the event loop");
   } catch (error) {
-    return warn(check, messageOf(error), advice);
+    return warn(check, messageOf(error), "Waits work all the same, on a native thread, but wake later");
   }
 }

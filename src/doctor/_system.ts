@@ -1,7 +1,7 @@
 import { hostTarget, OLDEST_MACOS } from "../../ffi/targets.ts";
 import { fail, type Finding, ok, warn } from "./_finding.ts";
 
-/** The Deno that the tests ran with. */
+/** The oldest version of Deno that the tests ran with. */
 const TRIED_DENO = [2, 9] as const;
 
 /** Linux 5.1 brought the seal that keeps readers from writing. */
@@ -10,7 +10,7 @@ const OLDEST_LINUX = [5, 1] as const;
 /** The release of Darwin in macOS 13; each macOS has the next. */
 const OLDEST_DARWIN = [22, 0] as const;
 
-/** Looks at the system and at Deno. */
+/** Checks the system and Deno. */
 export function examineSystem(): Finding[] {
   return [system(), deno()];
 }
@@ -26,7 +26,7 @@ function system(): Finding {
     return fail(
       "system",
       found,
-      `Use Linux ${OLDEST_LINUX.join(".")} or later: it cannot seal memory against writing`,
+      `Use Linux ${OLDEST_LINUX.join(".")} or later: this one cannot seal memory against writing`,
     );
   }
   if (os === "darwin" && isBefore(release, OLDEST_DARWIN)) {
@@ -39,7 +39,7 @@ function deno(): Finding {
   const { deno, v8 } = Deno.version;
   const found = `Deno ${deno}, V8 ${v8}`;
   if (!isBefore(deno, TRIED_DENO)) return ok("deno", found);
-  return warn("deno", found, `Tried with ${TRIED_DENO.join(".")} and later: run "deno upgrade"`);
+  return warn("deno", found, `Tested with Deno ${TRIED_DENO.join(".")} and later: run "deno upgrade"`);
 }
 
 /** Whether a version such as "5.10.0-rc1" is lower than another. */

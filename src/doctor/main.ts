@@ -1,14 +1,13 @@
 /**
- * Looks whether shared memory works here, and says what to do where it does not: the system, the native
- * library, the broker, limits, an exchange with another process, and that the kernel keeps readers from
- * writing.
+ * Checks whether shared memory works here, and says what to do if it does not. It checks the system, the native
+ * library, limits, the broker, an exchange with another process, and that the kernel keeps readers from writing.
  *
  * ```sh
  * deno run -A jsr:@xpc/shmem/doctor
  * deno run -A jsr:@xpc/shmem/doctor --json
  * ```
  *
- * It exits with 1 if something does not work, and 64 if its arguments cannot be understood.
+ * It exits with 1 if something does not work, and with 64 if its arguments are not valid.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import { parseArgs } from "node:util";
 import { DEFAULT_SERVICE, RELEASE } from "../broker/release.ts";
 import { examineBroker } from "./_broker.ts";
 import { runChild } from "./_child.ts";
-import { examineExchange } from "./_exchange.ts";
+import { examineExchange } from "./exchange.ts";
 import { fail, type Finding, type FindingStatus, messageOf } from "./_finding.ts";
 import { examineLibrary } from "./_library.ts";
 import { examineLimits } from "./_limits.ts";
@@ -32,11 +31,11 @@ export interface DiagnoseOptions {
    * @default {"io.jsr.xpc.shmem"}
    */
   service?: string | undefined;
-  /** Told of each finding as it comes. */
+  /** Receives each finding as it is made. */
   onFinding?: ((finding: Finding) => void) | undefined;
 }
 
-/** What {@linkcode diagnose} found. */
+/** The result of {@linkcode diagnose}. */
 export interface Diagnosis {
   /** The release of this package. */
   readonly release: string;
@@ -47,10 +46,10 @@ export interface Diagnosis {
 }
 
 /**
- * Examines this machine. Needs all permissions: it starts processes.
+ * Checks this machine. Needs all permissions, since it starts processes.
  *
- * @param options which broker to ask, and who is told
- * @returns what was found
+ * @param options which broker to ask, and what receives the findings
+ * @returns the findings
  * @example
  * ```ts no-eval
  * import { diagnose } from "@xpc/shmem/doctor";
@@ -77,7 +76,7 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis
   return { release: RELEASE, ok: findings.every(({ status }) => status !== "fail"), findings };
 }
 
-/** A check that cannot be made is a finding too. */
+/** Makes a check. If it throws, that is a finding too. */
 async function guarded(check: string, examine: () => Promise<Finding[]>): Promise<Finding[]> {
   try {
     return await examine();
@@ -86,7 +85,7 @@ async function guarded(check: string, examine: () => Promise<Finding[]>): Promis
   }
 }
 
-const USAGE = `Looks whether shared memory works here, and says what to do where it does not.
+const USAGE = `Checks whether shared memory works here, and says what to do if it does not.
 
 Usage: deno run -A jsr:@xpc/shmem/doctor [OPTIONS]   (in a checkout: deno task doctor)
 

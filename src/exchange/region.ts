@@ -1,53 +1,43 @@
-import type { Mapping } from "../memory/mapping.ts";
+import type { ClientAccess, LinkedRegion } from "../link/linked_region.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
-import type { Mutex } from "../sync/mutex.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
-import type { Revisions } from "../sync/revisions.ts";
+import type { Mutex } from "../sync/mutex.ts";
 import type { SyncWaitOptions } from "../sync/waiting.ts";
 
-/** What clients may do with a region: write it too, or only read it, which the kernel enforces. */
-export type ClientAccess = "write" | "read";
-
-/** @internal What a region is made of; it owns the mapping, the mutex and the revisions. */
-export interface RegionParts {
-  readonly name: string;
-  readonly generation: number;
-  readonly clients: ClientAccess;
-  readonly mapping: Mapping;
-  readonly mutex: Mutex;
-  readonly revisions: Revisions;
-  /** Called once, when the region is closed. */
-  readonly onClose: () => void;
-  /** Called after each commit. */
-  readonly onCommit: () => void;
-}
-
-/** What regions that may be written and regions that may be read have in common. */
+/** What writable and read-only regions have in common. */
 export abstract class Region implements AsyncDisposable {
   /** The name. */
   readonly name: string;
   /** The length, in bytes. */
   readonly byteLength: number;
-  /** Counts from 1; a region that is replaced gets the next one. */
+  /** Counts from 1; a region that replaces another has the next number. */
   readonly generation: number;
   /** What clients may do with it. */
   readonly clients: ClientAccess;
-  /** Its mutex, the same for all generations. Nothing forces anybody to lock it. */
-  readonly mutex: Mutex;
   /** @internal */
-  protected readonly parts: RegionParts;
-  readonly #gone = Promise.withResolvers<Error | undefined>();
-  #closing: Promise<void> | undefined;
-  #orphaned = false;
+  protected readonly linked: LinkedRegion;
 
   /** @internal */
-  constructor(parts: RegionParts) {
-    this.parts = parts;
-    this.name = parts.name;
-    this.byteLength = parts.mapping.byteLength;
-    this.generation = parts.generation;
-    this.clients = parts.clients;
-    this.mutex = parts.mutex;
+  constructor(linked: LinkedRegion) {
+    this.linked = linked;
+    this.name = linked.name;
+    this.byteLength = linked.mapping.byteLength;
+    this.generation = linked.generation;
+    this.clients = linked.clients;
+  }
+
+  /**
+   * Its mutex, the same for all generations. Nothing forces anybody to lock it.
+   *
+   * @throws {Deno.errors.NotCapable} on a client, if clients may only read the region: a client that the server does
+   *   not trust could hold the mutex and stop the server
+   */
+  get mutex(): Mutex {
+    const { mutex } = this.linked;
+    if (mutex !== undefined) return mutex;
+    throw new Deno.errors.NotCapable(
+      `Cannot lock "${this.name}": its server lets clients only read it, so clients have no mutex for it`,
+    );
   }
 
   /**
@@ -56,22 +46,22 @@ export abstract class Region implements AsyncDisposable {
    * @throws {TypeError} if the region is closed
    */
   get revision(): number {
-    return this.parts.revisions.current;
+    return this.linked.revisions.current;
   }
 
-  /** Whether the server that it came from is gone. What is mapped stays readable; nothing new comes. */
+  /** Whether its server is gone. What is mapped stays readable; nothing new comes. */
   get orphaned(): boolean {
-    return this.#orphaned;
+    return this.linked.orphaned;
   }
 
   /** Resolves when the region is closed (with `undefined`) or its server is gone (with an error). */
   get closed(): Promise<Error | undefined> {
-    return this.#gone.promise;
+    return this.linked.closed;
   }
 
   /**
    * Waits for commits, without polling: yields the newest revision whenever there is another one, and conflates
-   * those in between. Several may iterate at once, each from its own place.
+   * those in between. Several loops may iterate at once, each from its own place.
    *
    * @param options where to begin, when to stop, how long to spin
    * @returns the changes; they end when the region is closed
@@ -93,12 +83,12 @@ export abstract class Region implements AsyncDisposable {
    * ```
    */
   changes(options: ChangesOptions = {}): Changes {
-    return this.parts.revisions.changes(options);
+    return this.linked.revisions.changes(options);
   }
 
   /**
-   * Blocks this thread until the revision is another than `after`: for workers, and for who has nothing else to
-   * do. Spinning, it is the quickest way there is.
+   * Blocks this thread until the revision is another than `after`: for workers, and for programs that have nothing
+   * else to do. With `spin: Infinity` it is the quickest way to wait.
    *
    * @param after the revision that is known
    * @param options how long to spin and to wait
@@ -108,36 +98,20 @@ export abstract class Region implements AsyncDisposable {
    * @throws {TypeError} if the region is closed
    */
   waitSync(after: number, options: SyncWaitOptions = {}): number {
-    return this.parts.revisions.waitSync(after, options);
+    return this.linked.revisions.waitSync(after, options);
   }
 
   /**
-   * Ends all waits, gives the mutex back if it is held, detaches every view, and unmaps. What the other side has
+   * Ends all waits, unlocks the mutex if this realm holds it, detaches every view, and unmaps. What the other side has
    * mapped stays. Idempotent.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.linked.close();
   }
 
   /** The same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #close(): Promise<void> {
-    this.#gone.resolve(undefined);
-    // The views go at once, not after the waits: who reads them after close() sees nothing.
-    this.parts.mapping.close();
-    await Promise.all([this.parts.mutex.close("the region is closed"), this.parts.revisions.end()]);
-    this.parts.onClose();
-  }
-
-  /** @internal The server is gone: all waits fail, what is mapped stays. */
-  async orphan(error: Error): Promise<void> {
-    this.#orphaned = true;
-    this.#gone.resolve(error);
-    await this.parts.revisions.end(error);
   }
 }
 
@@ -155,21 +129,19 @@ export class WritableRegion extends Region {
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
   view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
-    return this.parts.mapping.view(Type, byteOffset, length);
+    return this.linked.mapping.view(Type, byteOffset, length);
   }
 
   /**
-   * Tells the other side that the region changed: makes a new revision and wakes those who wait for one. It says
-   * nothing about the memory by itself: what was written before is seen by who sees the revision.
+   * Tells the other side that the region changed: makes a new revision and wakes those who wait for one. Whoever sees
+   * the revision sees all that was written before the commit.
    *
    * @returns the new revision
    * @throws {TypeError} if the region is closed
    * @throws {PeerGoneError} if the server is gone
    */
   commit(): number {
-    const revision = this.parts.revisions.commit();
-    this.parts.onCommit();
-    return revision;
+    return this.linked.commit();
   }
 }
 
@@ -192,6 +164,45 @@ export class ReadableRegion extends Region {
     byteOffset?: number,
     length?: number,
   ): ReadOnlyView<V> {
-    return this.parts.mapping.view(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
+    return this.linked.mapping.view(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
+  }
+
+  /**
+   * A view as ordinary functions take it, no copy: for `crypto.subtle.digest`, `Deno.writeFile`, `TextDecoder`,
+   * `Atomics.load`, `ImageData` or WebGPU's `writeBuffer`, which only read. Unsafe, since the type lets writes through:
+   * where clients may only read, the kernel ends a process that writes to the view. Prefer {@linkcode view}, whose type
+   * refuses them; copy with `view(Uint8Array).slice()`, or with `target.set(view(Uint8Array))` into an array that is
+   * used again.
+   *
+   * Await what uses the view before the region is closed. A buffer that is transferred
+   * (`postMessage(view, [view.buffer])`, or `enqueue` of a byte stream) leaves the view empty, and its memory mapped
+   * until the process ends.
+   *
+   * @typeParam V the view, such as `Float32Array`
+   * @param Type its class: any typed array, or `DataView`
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size
+   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @returns the view; it has length 0 once the region is closed
+   * @throws {TypeError} if the region is closed, or an argument is of another type
+   * @throws {RangeError} if the part is not inside of the region, or not aligned
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using server = await serve("com.example.digest", {
+   *   regions: { frame: { byteLength: 4096, clients: "read" } },
+   * });
+   * await using client = await connect("com.example.digest");
+   * const frame = await client.open("frame");
+   * const digest = await crypto.subtle.digest("SHA-256", frame.unsafeView(Uint8Array));
+   * assert(digest.byteLength === 32);
+   *
+   * const copy = new Uint8Array(frame.byteLength);
+   * copy.set(frame.view(Uint8Array)); // a copy needs no unsafe view
+   * ```
+   */
+  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
+    return this.linked.mapping.view(Type, byteOffset, length);
   }
 }

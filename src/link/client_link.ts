@@ -1,103 +1,160 @@
-import { Mapping } from "../memory/mapping.ts";
 import type { Address, ShimAudience } from "../../ffi/types.ts";
-import { Doorbell } from "../sync/doorbell.ts";
-import {
-  CLIENT_BYTES,
-  clientParkedAt,
-  generationAt,
-  GONE_AT,
-  LOCK_BYTES,
-  MAXIMUM_REGIONS,
-  mutexAt,
-  SERVER_BYTES,
-  serverParkedAt,
-  serverRevisionAt,
-  sharedRevisionAt,
-  STRIDE,
-} from "./layout.ts";
-import { Mutex } from "../sync/mutex.ts";
+import { Mapping } from "../memory/mapping.ts";
+import type { Doorbell } from "../sync/doorbell.ts";
+import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
-import { type Bell, goneError, Revisions } from "../sync/revisions.ts";
-import type { EventQueue } from "../xpc/event_queue.ts";
+import { goneError } from "../sync/revision_place.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
-import type { IncomingMessage } from "../xpc/incoming_message.ts";
+import type { EventQueue } from "../xpc/event_queue.ts";
 import {
   Connection,
-  ConnectionError,
+  type ConnectionError,
   disposeValue,
   FileDescriptor,
   SharedMemory,
   type XpcRecord,
 } from "../xpc/mod.ts";
-import { integerOf, LAYOUT, LINK_VERSION } from "./protocol.ts";
+import { ClientBell } from "./client_bell.ts";
+import { CommitNotes } from "./commit_notes.ts";
 import { IncompatibleError } from "./errors.ts";
-import { ReadableRegion, type Region, type RegionParts, WritableRegion } from "../exchange/region.ts";
-
-/** The server is always this owner of mutexes. */
-export const SERVER_OWNER = 1;
+import {
+  CLIENT_BYTES,
+  clientParkedAt,
+  GONE_AT,
+  LOCK_BYTES,
+  MAXIMUM_REGIONS,
+  MUTEX_OWNER,
+  mutexAt,
+  SERVER_BYTES,
+  SERVER_OWNER,
+  serverParkedAt,
+  sharedRevisionAt,
+  STRIDE,
+} from "./layout.ts";
+import type { LinkEnd } from "./link_end.ts";
+import { LinkedRegion } from "./linked_region.ts";
+import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
+import { ServerBell } from "./server_bell.ts";
 
 /** What a client must know of a server to connect. */
 export interface LinkTarget {
+  /** Where to connect. */
   readonly endpoint: Endpoint;
+  /** The hash of the schema, or `null`. */
   readonly schema: Uint8Array | null;
+  /** A code-signing requirement for the server. */
   readonly requirement: string | undefined;
 }
 
-/** One connection of a client to one life of a server: everything here ends with it. */
-export class ClientLink implements Bell {
-  readonly #queue: EventQueue;
+/** How to open a region. */
+export interface OpenRegionOptions {
+  /** Whether to write. */
+  readonly write: boolean;
+  /** Whether to make all pages resident now. */
+  readonly prefault: boolean;
+  /** Ends the wait for the server's reply. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What the reply to hello gave: the server's memory and our number. */
+interface Welcome {
+  readonly owner: number;
+  readonly server: Mapping;
+  readonly locks: Mapping;
+}
+
+/** Releases what a link has got so far, in the reverse order. */
+type Undo = AsyncDisposableStack;
+
+/**
+ * One connection of a client to one life of a server. Everything here ends with it: see `PROTOCOL.md`.
+ *
+ * A link is made in two steps: {@linkcode ClientLink.open} connects and shakes hands, and only then is there an object,
+ * so that none of its fields stands for "not yet".
+ */
+export class ClientLink implements LinkEnd {
+  readonly queue: EventQueue;
+  readonly server: Mapping;
+  readonly locks: Mapping;
+  readonly owner: number;
+  readonly audience: ShimAudience;
+  readonly bell: ClientBell;
+  readonly gone: Address;
   readonly #connection: Connection;
   readonly #words: Mapping;
-  readonly #audience: ShimAudience;
-  readonly #regions = new Set<Region>();
-  readonly #listeners = new Set<() => void>();
+  readonly #undo: Undo;
+  readonly #serverDeath: OwnerDeath;
+  readonly #serverBell: ServerBell;
+  readonly #notes: CommitNotes;
+  readonly #regions = new Set<LinkedRegion>();
   readonly #parked = new Map<number, ParkedWord>();
-  #server: Mapping | undefined;
-  #locks: Mapping | undefined;
-  #owner = 0;
-  #member = -1;
-  #serverBell = -1;
-  #bell: Promise<Doorbell | undefined> | undefined;
   readonly #unused = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
-  #bellReady = false;
   #orphaned = false;
 
-  /** Connects and shakes hands. Takes over one use of the queue. */
+  /** Connects and shakes hands. Takes over one use of the queue, also when it fails. */
   static async open(
     queue: EventQueue,
     target: LinkTarget,
     signal: AbortSignal | undefined,
   ): Promise<ClientLink> {
-    const words = await Mapping.create(CLIENT_BYTES);
-    let link: ClientLink | undefined;
-    try {
-      const connection = await Connection.toEndpoint(target.endpoint, {
-        message: (message) => link?.receive(message),
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => queue.release());
+    const words = undo.use(await Mapping.create(CLIENT_BYTES));
+    const { shim } = queue.library;
+    const audience = shim.shim_audience_create();
+    if (audience === null) throw new Error("Cannot connect: no memory is left");
+    undo.defer(() => shim.shim_audience_free(audience));
+    const serverBell = undo.use(new ServerBell(queue, audience));
+    const connection = undo.use(
+      await Connection.toEndpoint(target.endpoint, {
+        message: (message) => serverBell.receive(message),
         requirement: target.requirement,
-      });
-      link = new ClientLink(queue, connection, words);
-    } catch (error) {
-      words.close();
-      await queue.release();
-      throw error;
+      }),
+    );
+    const welcome = await hello(connection, words, target.schema, signal, undo);
+    // The broker's word on who serves does not count here: the kernel's does.
+    if (connection.peer.euid !== shim.shim_euid()) {
+      throw new IncompatibleError(`Cannot connect: user ${connection.peer.euid} runs the server`);
     }
-    try {
-      await link.#hello(target.schema, signal);
-    } catch (error) {
-      await link.close();
-      throw error;
-    }
-    return link;
+    // Set last and so undone first: what the server holds stays held when it is we who leave.
+    const serverDeath = undo.use(
+      new OwnerDeath(queue.library, connection, {
+        mutexes: welcome.locks.word(mutexAt(0)),
+        revisions: welcome.locks.word(sharedRevisionAt(0), 8),
+        stride: STRIDE,
+        count: MAXIMUM_REGIONS,
+        owner: SERVER_OWNER,
+        gone: words.word(GONE_AT),
+      }),
+    );
+    serverBell.join(welcome.server);
+    return new ClientLink(queue, connection, words, welcome, audience, serverBell, serverDeath, undo.move());
   }
 
-  private constructor(queue: EventQueue, connection: Connection, words: Mapping) {
-    const audience = queue.library.shim.shim_audience_create();
-    if (audience === null) throw new Error("Cannot connect: no memory is left");
-    this.#queue = queue;
+  private constructor(
+    queue: EventQueue,
+    connection: Connection,
+    words: Mapping,
+    welcome: Welcome,
+    audience: ShimAudience,
+    serverBell: ServerBell,
+    serverDeath: OwnerDeath,
+    undo: Undo,
+  ) {
+    this.queue = queue;
+    this.server = welcome.server;
+    this.locks = welcome.locks;
+    this.owner = welcome.owner;
+    this.audience = audience;
+    this.gone = words.word(GONE_AT);
+    this.bell = new ClientBell(queue, (fd) => offerBell(connection, fd));
     this.#connection = connection;
     this.#words = words;
-    this.#audience = audience;
+    this.#undo = undo;
+    this.#serverDeath = serverDeath;
+    this.#serverBell = serverBell;
+    this.#notes = new CommitNotes(connection);
   }
 
   /** Resolves when the server is gone, or the link was closed. */
@@ -105,71 +162,23 @@ export class ClientLink implements Bell {
     return this.#connection.closed;
   }
 
-  /** Who serves, from the kernel. */
+  /** The process that serves, from the kernel. */
   get pid(): number {
     return this.#connection.peer.pid;
   }
 
-  async #hello(schema: Uint8Array | null, signal: AbortSignal | undefined): Promise<void> {
-    const words = this.#words.share();
-    const request = { op: "hello", version: LINK_VERSION, layout: LAYOUT, schema, words };
-    const reply = await this.#connection.request(request, { signal }).finally(() => words[Symbol.dispose]());
-    try {
-      this.#check(reply);
-      // The broker's word on who serves does not count here: the kernel's does.
-      if (this.#connection.peer.euid !== this.#queue.library.shim.shim_euid()) {
-        throw new IncompatibleError(`Cannot connect: user ${this.#connection.peer.euid} runs the server`);
-      }
-      const owner = integerOf(reply["owner"], 0x3fff_ffff);
-      const { server, locks } = reply;
-      if (
-        owner === undefined || owner <= SERVER_OWNER || !(server instanceof FileDescriptor) ||
-        !(locks instanceof SharedMemory)
-      ) {
-        throw new IncompatibleError("Cannot connect: the server's hello is not of this version");
-      }
-      this.#owner = owner;
-      this.#server = Mapping.open(server, SERVER_BYTES);
-      this.#locks = Mapping.open(locks, LOCK_BYTES);
-    } finally {
-      disposeValue(reply);
-    }
-    // What the server holds when it dies is abandoned, and our own threads are told, on XPC's thread.
-    this.#connection.guard(
-      this.#locks.word(0),
-      STRIDE,
-      MAXIMUM_REGIONS,
-      SERVER_OWNER,
-      this.#words.word(GONE_AT),
-    );
-    const { shim } = this.#queue.library;
-    this.#member = shim.shim_audience_add(
-      this.#audience,
-      this.#server.word(serverParkedAt(0)),
-      MAXIMUM_REGIONS,
-      this.#serverBell, // its bell may have come with the answer to hello
-    );
-  }
-
-  #check(reply: XpcRecord): void {
-    if (reply["ok"] === true) return;
-    const { message } = reply;
-    if (typeof message !== "string") {
-      throw new IncompatibleError("Cannot use the server: its answer is not of this version");
-    }
-    if (reply["code"] === "incompatible") throw new IncompatibleError(message);
-    if (reply["code"] === "not_found") throw new Deno.errors.NotFound(message);
-    throw new Error(message);
-  }
-
-  /** Opens a region. */
-  async region(
-    name: string,
-    options: { write: boolean; prefault: boolean; signal: AbortSignal | undefined },
-  ): Promise<ReadableRegion | WritableRegion> {
+  /**
+   * Opens a region.
+   *
+   * @throws {Deno.errors.NotFound} if the server has no such region
+   * @throws {Deno.errors.NotCapable} if it is to be written, and clients may only read it
+   * @throws {IncompatibleError} if the answer is not valid
+   * @throws {ConnectionError} if the server is gone
+   */
+  async region(name: string, options: OpenRegionOptions): Promise<LinkedRegion> {
     const reply = await this.#connection.request({ op: "open", name }, { signal: options.signal });
     try {
-      this.#check(reply);
+      checkReply(reply);
       const index = integerOf(reply["index"], MAXIMUM_REGIONS - 1);
       const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
       const byteLength = integerOf(reply["byteLength"], Number.MAX_SAFE_INTEGER);
@@ -184,122 +193,34 @@ export class ClientLink implements Bell {
           `Cannot open "${name}" for writing: its server lets clients only read it`,
         );
       }
-      return this.#make(
-        name,
-        index,
-        generation,
-        Mapping.open(memory, byteLength, options.prefault),
-        options.write,
-      );
+      // The link may have been closed or orphaned while the reply was under way.
+      if (this.#closing !== undefined || this.#orphaned) throw goneError(name);
+      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
+      const region = new LinkedRegion(this, { name, index, generation, clients }, mapping, (closed) => {
+        this.#regions.delete(closed);
+        if (this.#orphaned && this.#regions.size === 0) this.#unused.resolve();
+      });
+      this.#regions.add(region);
+      return region;
     } finally {
       disposeValue(reply);
     }
   }
 
-  #make(
-    name: string,
-    index: number,
-    generation: number,
-    mapping: Mapping,
-    write: boolean,
-  ): ReadableRegion | WritableRegion {
-    const queue = this.#queue;
-    const server = this.#server!;
-    const locks = this.#locks!;
-    const clients = mapping.writable ? "write" : "read";
-    const serverParked = server.word(serverParkedAt(index));
-    const parts: RegionParts = {
-      name,
-      generation,
-      clients,
-      mapping,
-      mutex: new Mutex({ queue, word: locks.word(mutexAt(index)), owner: this.#owner }, name),
-      revisions: new Revisions({
-        queue,
-        name,
-        index,
-        revision: clients === "write"
-          ? locks.word(sharedRevisionAt(index))
-          : server.word(serverRevisionAt(index)),
-        generation: server.word(generationAt(index)),
-        parked: this.#parkedWord(index),
-        gone: this.#words.word(GONE_AT),
-        audience: this.#audience,
-        bell: this,
-      }, generation),
-      onClose: () => {
-        this.#regions.delete(region);
-        if (this.#orphaned && this.#regions.size === 0) this.#unused.resolve();
-      },
-      onCommit: () => {
-        if (this.#serverBell < 0) this.#committed(index, serverParked);
-      },
-    };
-    const region = write ? new WritableRegion(parts) : new ReadableRegion(parts);
-    this.#regions.add(region);
-    return region;
-  }
-
-  #parkedWord(index: number): ParkedWord {
+  parkedWord(index: number): ParkedWord {
     let word = this.#parked.get(index);
     if (word === undefined) {
-      word = new ParkedWord(this.#queue.library, this.#words.word(clientParkedAt(index)));
+      word = new ParkedWord(this.queue.library, this.#words.word(clientParkedAt(index)));
       this.#parked.set(index, word);
     }
     return word;
   }
 
-  /** Where we have no bell of the server's, a message is one. */
-  #committed(index: number, parked: Address): void {
-    if (!this.#connection.open || this.#queue.library.shim.shim_word_load(parked) === 0) return;
-    this.#connection.send({ op: "committed", index: BigInt(index) });
-  }
-
-  /** @internal The server gives us a bell to ring it by. */
-  receive(message: IncomingMessage): void {
-    using _ = message;
-    const bell = message.values["bell"];
-    if (message.values["event"] !== "bell" || !(bell instanceof FileDescriptor) || this.#serverBell >= 0) {
-      return;
-    }
-    const { shim } = this.#queue.library;
-    this.#serverBell = bell.dup();
-    if (this.#member >= 0) shim.shim_audience_set_bell(this.#audience, this.#member, this.#serverBell);
-    // For what was committed while we had none. A bell that fails is a server that is gone: its link will say so.
-    shim.shim_bell_ring(this.#serverBell);
-  }
-
-  /** Makes our doorbell and gives it to the server, once. */
-  ready(): boolean {
-    this.#bell ??= this.#makeBell();
-    return this.#bellReady;
-  }
-
-  async #makeBell(): Promise<Doorbell | undefined> {
-    const { library } = this.#queue;
-    const made = await Doorbell.create(library, () => {
-      for (const listener of this.#listeners) listener();
-    });
-    if (made === undefined) return undefined;
-    try {
-      using bell = await FileDescriptor.from(made.fd);
-      this.#check(await this.#connection.request({ op: "bell", bell }));
-      this.#bellReady = true;
-      return made.bell;
-    } catch {
-      await made.bell.close(); // the server is gone, which its link tells, or takes none: a thread waits instead
-      return undefined;
-    } finally {
-      library.shim.shim_descriptor_close(made.fd);
-    }
-  }
-
-  add(listener: () => void): void {
-    this.#listeners.add(listener);
-  }
-
-  remove(listener: () => void): void {
-    this.#listeners.delete(listener);
+  /** Wakes the server by a message where it gave us no bell, and someone there waits. */
+  committed(index: number): void {
+    if (this.#serverBell.known) return;
+    const parked = this.server.word(serverParkedAt(index));
+    if (this.queue.library.shim.shim_word_load(parked) !== 0) this.#notes.send(index);
   }
 
   /** The server is gone: tells every region, and ends when the last of them is closed. */
@@ -318,16 +239,62 @@ export class ClientLink implements Bell {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#regions].map((region) => region.close()));
-    // It is we who leave: what the server holds, it holds still.
-    this.#connection.unguard();
+    // It is we who leave: what the server holds stays held.
+    this.#serverDeath[Symbol.dispose]();
     await this.#connection.close();
-    await (await this.#bell)?.close();
-    const { shim } = this.#queue.library;
-    if (this.#serverBell >= 0) shim.shim_descriptor_close(this.#serverBell);
-    shim.shim_audience_free(this.#audience);
-    this.#server?.close();
-    this.#locks?.close();
-    this.#words.close();
-    await this.#queue.release();
+    await this.bell.close();
+    await this.#undo.disposeAsync();
   }
+}
+
+/** Gives the server the ringing end of our doorbell. */
+async function offerBell(connection: Connection, doorbell: Doorbell): Promise<void> {
+  using bell = await FileDescriptor.from(doorbell.ringFd);
+  checkReply(await connection.request({ op: "bell", bell }));
+}
+
+/** Says hello and maps what the server gives. */
+async function hello(
+  connection: Connection,
+  ownWords: Mapping,
+  schema: Uint8Array | null,
+  signal: AbortSignal | undefined,
+  undo: Undo,
+): Promise<Welcome> {
+  using words = ownWords.share();
+  const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
+  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [] };
+  const reply = await connection.request(request, { signal });
+  try {
+    checkReply(reply);
+    const version = integerOf(reply["version"], Number(NEWEST_VERSION));
+    const owner = integerOf(reply["owner"], MUTEX_OWNER);
+    const { server, locks } = reply;
+    if (
+      version === undefined || version < Number(OLDEST_VERSION) || owner === undefined ||
+      owner <= SERVER_OWNER ||
+      !(server instanceof FileDescriptor) || !(locks instanceof SharedMemory)
+    ) {
+      throw new IncompatibleError("Cannot connect: the server's answer to hello is not of this version");
+    }
+    return {
+      owner,
+      server: undo.use(Mapping.open(server, SERVER_BYTES)),
+      locks: undo.use(Mapping.open(locks, LOCK_BYTES)),
+    };
+  } finally {
+    disposeValue(reply);
+  }
+}
+
+/** Throws the error that a refusal stands for. */
+function checkReply(reply: XpcRecord): void {
+  if (reply["ok"] === true) return;
+  const { code, message } = reply;
+  if (typeof message !== "string") {
+    throw new IncompatibleError("Cannot use the server: its answer is not of this version");
+  }
+  if (code === "incompatible") throw new IncompatibleError(message);
+  if (code === "not_found") throw new Deno.errors.NotFound(message);
+  throw new Error(message);
 }

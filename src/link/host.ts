@@ -1,22 +1,10 @@
 import type { ShimAudience } from "../../ffi/types.ts";
 import { Mapping } from "../memory/mapping.ts";
-import {
-  generationAt,
-  LOCK_BYTES,
-  MAXIMUM_REGIONS,
-  mutexAt,
-  SERVER_BYTES,
-  serverParkedAt,
-  serverRevisionAt,
-  sharedRevisionAt,
-  STRIDE,
-} from "./layout.ts";
-import { Mutex } from "../sync/mutex.ts";
+import { type Bell, BellListeners } from "../sync/bell_listeners.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
-import { type Bell, Revisions } from "../sync/revisions.ts";
-import { EventQueue } from "../xpc/event_queue.ts";
 import type { ConnectionHandlers } from "../xpc/connection.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
+import { EventQueue } from "../xpc/event_queue.ts";
 import type { IncomingMessage } from "../xpc/incoming_message.ts";
 import {
   type Connection,
@@ -24,61 +12,77 @@ import {
   FileDescriptor,
   Listener,
   type PeerCredentials,
-  SharedMemory,
   type XpcRecord,
 } from "../xpc/mod.ts";
-import { SERVER_OWNER } from "./client_link.ts";
-import { LAYOUT, LINK_VERSION, LinkRefusal, sameSchema } from "./protocol.ts";
+import { LOCK_BYTES, MUTEX_OWNER, SERVER_BYTES, SERVER_OWNER, serverParkedAt } from "./layout.ts";
+import type { LinkEnd } from "./link_end.ts";
+import type { LinkedRegion } from "./linked_region.ts";
+import { checkHello, LinkRefusal } from "./protocol.ts";
+import { RegionTable } from "./region_table.ts";
+import { Relay } from "./relay.ts";
+import type { RegionOptions } from "./served_region.ts";
 import { ServerLink } from "./server_link.ts";
-import { checkRegionName, makeMapping, type RegionOptions, type ServedRegion } from "./served_region.ts";
-import { WritableRegion } from "../exchange/region.ts";
 
-/** What a server decides about those who connect. */
+/** What a server requires of the clients that connect. */
 export interface HostOptions {
+  /** The hash of the schema, or `null`. */
   readonly schema: Uint8Array | null;
+  /** A code-signing requirement for clients. */
   readonly requirement: string | undefined;
 }
 
 type Operation = (peer: Peer, message: IncomingMessage) => XpcRecord;
 
+/** A process that is connected; it becomes a client by its hello. */
 interface Peer {
   readonly connection: Connection;
   link: ServerLink | undefined;
 }
 
+/** The memory that all clients of a server share. */
+interface SharedWords {
+  readonly server: Mapping;
+  readonly locks: Mapping;
+  readonly audience: ShimAudience;
+}
+
 /**
- * The regions of a service and the clients that share them: all of a server but its name. It lives in the process
- * that writes.
+ * The server's end of all its links: the regions and the clients that share them. It is all of a server but its name,
+ * and lives in the process that writes.
  */
-export class Host implements Bell {
-  readonly #queue: EventQueue;
+export class Host implements LinkEnd {
+  readonly queue: EventQueue;
+  readonly server: Mapping;
+  readonly locks: Mapping;
+  readonly owner = SERVER_OWNER;
+  readonly audience: ShimAudience;
+  readonly bell: Bell;
+  readonly gone = null;
   readonly #options: HostOptions;
-  readonly #words: Mapping;
-  readonly #locks: Mapping;
-  readonly #audience: ShimAudience;
-  readonly #regions = new Map<string, ServedRegion>();
+  readonly #table: RegionTable;
+  readonly #relay: Relay;
   readonly #links = new Map<Connection, ServerLink>();
-  readonly #listeners = new Set<() => void>();
-  /** By region's number: our parked word, and the newest revision that was relayed. */
-  readonly #parked: ParkedWord[] = [];
-  readonly #relayed: number[] = [];
+  readonly #listeners = new BellListeners();
+  readonly #parked = new Map<number, ParkedWord>();
+  /** The ends of links under way: the words stay mapped until then. */
+  readonly #ending = new Set<Promise<void>>();
   #listener: Listener | undefined;
   #lastOwner = SERVER_OWNER;
-  #relaying = false;
-  #wantsBells = false;
-  readonly #ending = new Set<Promise<void>>();
+  /** Whether each client has to have a doorbell to ring us by. */
+  #givesBells = false;
 
-  /** Makes the words and the listener. Takes nothing over when it fails. */
+  /** Makes the words and the listener. */
   static async create(options: HostOptions): Promise<Host> {
     await using undo = new AsyncDisposableStack();
     const queue = await EventQueue.acquire();
     undo.defer(() => queue.release());
-    const words = undo.use(await Mapping.create(SERVER_BYTES, { readOnlyForOthers: true }));
+    const server = undo.use(await Mapping.create(SERVER_BYTES, { readOnlyForOthers: true }));
     const locks = undo.use(await Mapping.create(LOCK_BYTES));
-    const audience = queue.library.shim.shim_audience_create();
+    const { shim } = queue.library;
+    const audience = shim.shim_audience_create();
     if (audience === null) throw new Error("Cannot serve: no memory is left");
-    undo.defer(() => queue.library.shim.shim_audience_free(audience));
-    const host = new Host(queue, options, words, locks, audience);
+    undo.defer(() => shim.shim_audience_free(audience));
+    const host = new Host(queue, options, { server, locks, audience });
     host.#listener = await Listener.anonymous((connection, peer) => host.#accept(connection, peer), {
       requirement: options.requirement,
     });
@@ -86,18 +90,22 @@ export class Host implements Bell {
     return host;
   }
 
-  private constructor(
-    queue: EventQueue,
-    options: HostOptions,
-    words: Mapping,
-    locks: Mapping,
-    audience: ShimAudience,
-  ) {
-    this.#queue = queue;
+  private constructor(queue: EventQueue, options: HostOptions, { server, locks, audience }: SharedWords) {
+    this.queue = queue;
+    this.server = server;
+    this.locks = locks;
+    this.audience = audience;
+    this.bell = {
+      ready: () => {
+        this.#giveBells();
+        return true; // a client without our doorbell wakes us by a message
+      },
+      add: (listener) => this.#listeners.add(listener),
+      remove: (listener) => this.#listeners.remove(listener),
+    };
     this.#options = options;
-    this.#words = words;
-    this.#locks = locks;
-    this.#audience = audience;
+    this.#table = new RegionTable(this);
+    this.#relay = new Relay(this);
   }
 
   /** The way in for clients; the caller disposes it. */
@@ -105,106 +113,84 @@ export class Host implements Bell {
     return this.#listener!.endpoint();
   }
 
-  /** How many clients are connected. */
+  /** The number of connected clients. */
   get clients(): number {
     return this.#links.size;
   }
 
   /** The regions, by name. */
-  get regions(): ReadonlyMap<string, ServedRegion> {
-    return this.#regions;
+  get regions(): ReadonlyMap<string, LinkedRegion> {
+    return this.#table.regions;
   }
 
-  /** Adds a region, or puts a new generation in the place of one. */
-  async put(name: string, options: RegionOptions): Promise<WritableRegion> {
-    checkRegionName(name);
-    const before = this.#regions.get(name);
-    const index = before?.index ?? this.#regions.size;
-    if (index >= MAXIMUM_REGIONS) {
-      throw new RangeError(`Cannot add the region "${name}": a service has at most ${MAXIMUM_REGIONS}`);
-    }
-    const clients = options.clients ?? before?.clients ?? "write";
-    if (before !== undefined && before.clients !== clients) {
-      throw new TypeError(
-        `Cannot replace the region "${name}": clients may "${before.clients}" it, which is for good`,
-      );
-    }
-    const mapping = await makeMapping(name, { ...options, clients });
-    const generation = (before?.region.generation ?? 0) + 1;
-    const region = this.#make(name, index, clients, mapping, generation);
-    this.#regions.set(name, { name, index, clients, mapping, region });
-    // The generation first, then the revision, which wakes those who look at the generation.
-    this.#words.view(BigUint64Array, generationAt(index), 1)[0] = BigInt(generation);
-    if (before !== undefined) {
-      region.commit();
-      await before.region.close();
-    }
+  /** A region: see {@linkcode RegionTable.get}. */
+  region(name: string): LinkedRegion {
+    return this.#table.get(name);
+  }
+
+  /** Adds a region: see {@linkcode RegionTable.add}. */
+  async add(name: string, options: RegionOptions): Promise<LinkedRegion> {
+    const region = await this.#table.add(name, options);
+    this.#relay.include(region);
     return region;
   }
 
-  #make(
-    name: string,
-    index: number,
-    clients: "read" | "write",
-    mapping: Mapping,
-    generation: number,
-  ): WritableRegion {
-    const queue = this.#queue;
-    const { library } = queue;
-    this.#parked[index] ??= new ParkedWord(library, this.#words.word(serverParkedAt(index)));
-    if (this.#relaying && this.#relayed[index] === undefined) this.#parked[index].enter();
-    this.#relayed[index] ??= 0;
-    const revisions = new Revisions({
-      queue,
-      name,
-      index,
-      revision: clients === "write"
-        ? this.#locks.word(sharedRevisionAt(index))
-        : this.#words.word(serverRevisionAt(index)),
-      generation: this.#words.word(generationAt(index)),
-      parked: this.#parked[index],
-      gone: null,
-      audience: this.#audience,
-      bell: this,
-    }, generation);
-    const place = { queue, word: this.#locks.word(mutexAt(index)), owner: SERVER_OWNER };
-    return new WritableRegion({
-      name,
-      generation,
-      clients,
-      mapping,
-      mutex: new Mutex(place, name),
-      revisions,
-      onClose: () => {},
-      onCommit: () => {},
-    });
+  /** Replaces a region: see {@linkcode RegionTable.replace}. */
+  async replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
+    return await this.#table.replace(name, options);
+  }
+
+  parkedWord(index: number): ParkedWord {
+    let word = this.#parked.get(index);
+    if (word === undefined) {
+      word = new ParkedWord(this.queue.library, this.server.word(serverParkedAt(index)));
+      this.#parked.set(index, word);
+    }
+    return word;
+  }
+
+  /** The audience has been woken by the commit itself. */
+  committed(): void {}
+
+  /** Ends the waits, the connections, and then the memory under them. */
+  async close(): Promise<void> {
+    await this.#table.close();
+    await this.#listener?.close();
+    await Promise.all(this.#ending);
+    this.queue.library.shim.shim_audience_free(this.audience);
+    this.locks.close();
+    this.server.close();
+    await this.queue.release();
   }
 
   #accept(connection: Connection, credentials: PeerCredentials): ConnectionHandlers | undefined {
-    if (credentials.euid !== this.#queue.library.shim.shim_euid()) return undefined;
+    if (credentials.euid !== this.queue.library.shim.shim_euid()) return undefined;
     const peer: Peer = { connection, link: undefined };
     return {
       message: (message) => this.#receive(peer, message),
-      closed: () => {
-        this.#links.delete(connection);
-        if (peer.link !== undefined) this.#end(peer.link);
-        this.#watchClients();
-        this.#ring(); // what it committed last may have gone with it unannounced
-      },
+      closed: () => this.#forget(peer),
     };
   }
 
-  #end(link: ServerLink): void {
-    const ending = link.end();
-    this.#ending.add(ending);
-    void ending.finally(() => this.#ending.delete(ending));
+  #forget({ connection, link }: Peer): void {
+    this.#links.delete(connection);
+    if (link !== undefined) {
+      const ending = link.end();
+      this.#ending.add(ending);
+      void ending.finally(() => this.#ending.delete(ending));
+    }
+    // What the client committed last may have gone with it unannounced. The relay must still be active for it.
+    this.#wake();
+    this.#watchClients();
   }
 
   #receive(peer: Peer, message: IncomingMessage): void {
     using _ = message;
     const { op } = message.values;
-    if (op === "committed") return this.#ring();
-    if (!message.expectsReply) return;
+    if (!message.expectsReply) {
+      if (op === "committed" && peer.link !== undefined) this.#wake();
+      return;
+    }
     try {
       const operation = typeof op === "string" && Object.hasOwn(this.#operations, op)
         ? this.#operations[op]
@@ -218,7 +204,7 @@ export class Host implements Bell {
         for (const value of Object.values(reply)) disposeValue(value);
       }
     } catch (error) {
-      // Whatever goes wrong over a request is its sender's to know; it must not end this process.
+      // Whatever goes wrong over a request is told to its sender; it must not end this process.
       const refusal = error instanceof LinkRefusal
         ? error
         : new LinkRefusal("failed", (error as Error).message);
@@ -228,43 +214,43 @@ export class Host implements Bell {
 
   readonly #operations: Readonly<Record<string, Operation>> = {
     hello: (peer, { values }) => {
-      const { version, layout, schema, words } = values;
-      if (version !== LINK_VERSION || layout !== LAYOUT) {
-        throw new LinkRefusal(
-          "incompatible",
-          `Cannot connect: the server speaks version ${LINK_VERSION}, layout ${LAYOUT} of @xpc/shmem`,
-        );
-      }
-      if (!sameSchema(this.#options.schema, schema)) {
-        throw new LinkRefusal("incompatible", "Cannot connect: the schemas of client and server differ");
-      }
-      if (peer.link !== undefined || !(words instanceof SharedMemory)) {
-        throw new LinkRefusal("bad_request", "Cannot read hello: it was said before, or has no words");
-      }
+      const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
       const owner = this.#lastOwner + 1;
-      peer.link = new ServerLink(this.#queue.library, peer.connection, words, this.#audience, owner);
+      if (owner > MUTEX_OWNER) {
+        throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
+      }
+      using undo = new DisposableStack();
+      const share = <V extends Disposable>(value: V): V => undo.use(value);
+      const reply = {
+        version,
+        owner: BigInt(owner),
+        server: share(this.server.share()),
+        locks: share(this.locks.share()),
+        features: [],
+      };
+      peer.link = new ServerLink(this, peer.connection, words, owner);
       this.#lastOwner = owner;
       this.#links.set(peer.connection, peer.link);
-      peer.connection.guard(this.#locks.word(0), STRIDE, MAXIMUM_REGIONS, owner, null);
       this.#watchClients();
-      return { owner: BigInt(owner), server: this.#words.share(), locks: this.#locks.share() };
+      undo.move(); // the reply owns them
+      return reply;
     },
 
     open: (peer, { values: { name } }) => {
       if (peer.link === undefined) throw new LinkRefusal("hello_first", "Cannot open a region before hello");
       if (typeof name !== "string") {
-        throw new LinkRefusal("bad_request", "Cannot open a region: it has no name");
+        throw new LinkRefusal("bad_request", "Cannot open a region: name is not a string");
       }
-      const served = this.#regions.get(name);
-      if (served === undefined) {
-        const known = [...this.#regions.keys()].map((known) => `"${known}"`).join(", ");
+      const region = this.regions.get(name);
+      if (region === undefined) {
+        const known = [...this.regions.keys()].map((known) => `"${known}"`).join(", ");
         throw new LinkRefusal("not_found", `Cannot open the region "${name}": the server has ${known}`);
       }
       return {
-        index: BigInt(served.index),
-        generation: BigInt(served.region.generation),
-        byteLength: BigInt(served.region.byteLength),
-        memory: served.mapping.share(),
+        index: BigInt(region.index),
+        generation: BigInt(region.generation),
+        byteLength: BigInt(region.mapping.byteLength),
+        memory: region.mapping.share(),
       };
     },
 
@@ -273,81 +259,46 @@ export class Host implements Bell {
         throw new LinkRefusal("hello_first", "Cannot take a doorbell before hello");
       }
       if (!(bell instanceof FileDescriptor)) {
-        throw new LinkRefusal("bad_request", "Cannot take a doorbell: it is none");
+        throw new LinkRefusal("bad_request", "Cannot take the doorbell: bell is not a file descriptor");
       }
       peer.link.takeBell(bell);
       return {};
     },
 
+    committed: (peer) => {
+      if (peer.link === undefined) {
+        throw new LinkRefusal("hello_first", "Cannot hear of a commit before hello");
+      }
+      this.#wake();
+      return {};
+    },
+
     describe: () => ({
-      regions: [...this.#regions.values()].map(({ name, clients, region }) => ({
-        name,
-        clients,
-        byteLength: BigInt(region.byteLength),
+      regions: [...this.regions.values()].map((region) => ({
+        name: region.name,
+        clients: region.clients,
+        byteLength: BigInt(region.mapping.byteLength),
         generation: BigInt(region.generation),
-        revision: BigInt(region.revision),
+        revision: BigInt(region.revisions.current),
       })),
     }),
   };
 
-  /** With more than one client, what one commits must reach the others: only we can ring their bells. */
+  /** With several clients, commits are passed on; for that the clients have to wake us. */
   #watchClients(): void {
-    const relaying = this.#links.size > 1;
-    if (relaying !== this.#relaying) {
-      this.#relaying = relaying;
-      for (const parked of this.#parked) {
-        if (relaying) parked.enter();
-        else parked.leave();
-      }
-    }
-    if (relaying || this.#wantsBells) this.#giveBells();
+    const isNeeded = this.#links.size > 1;
+    this.#relay.activate(isNeeded);
+    if (isNeeded || this.#givesBells) this.#giveBells();
   }
 
   #giveBells(): void {
-    for (const link of this.#links.values()) link.giveBell(() => this.#ring());
+    this.#givesBells = true;
+    for (const link of this.#links.values()) link.giveBell(() => this.#wake());
   }
 
-  /** Something was committed by a client. */
-  #ring(): void {
-    if (this.#relaying) {
-      const { shim } = this.#queue.library;
-      for (const { index, clients } of this.#regions.values()) {
-        if (clients === "read") continue;
-        const word = this.#locks.word(sharedRevisionAt(index));
-        const revision = shim.shim_word_load64(word);
-        if (revision === this.#relayed[index]) continue;
-        this.#relayed[index] = revision;
-        shim.shim_revision_wake(this.#audience, word, index);
-      }
-    }
-    for (const listener of this.#listeners) listener();
-  }
-
-  /** Clients can always wake us: by the bells that we give them, or by messages. */
-  ready(): boolean {
-    if (!this.#wantsBells) {
-      this.#wantsBells = true;
-      this.#giveBells();
-    }
-    return true;
-  }
-
-  add(listener: () => void): void {
-    this.#listeners.add(listener);
-  }
-
-  remove(listener: () => void): void {
-    this.#listeners.delete(listener);
-  }
-
-  /** Ends the waits, the connections, and then the memory under them. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#regions.values()].map(({ region }) => region.close()));
-    await this.#listener?.close();
-    await Promise.all(this.#ending);
-    this.#queue.library.shim.shim_audience_free(this.#audience);
-    this.#locks.close();
-    this.#words.close();
-    await this.#queue.release();
+  /** A client may have committed something. */
+  #wake(): void {
+    this.#relay.pass();
+    this.#listeners.ring();
   }
 }

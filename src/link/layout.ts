@@ -1,19 +1,15 @@
 /**
- * Where the words that coordinate a service lie. They are apart from the data, in three small mappings, so that
- * each side writes only its own:
+ * Where the words of a service lie, and what their bits mean. `ffi/native/include/shmem_layout.h` owns these
+ * numbers; this is the copy for TypeScript, and `deno task check:abi` compares the two. `PROTOCOL.md` says who
+ * writes each word, and when.
  *
- * - the server's words, read-only for clients: for each region its revision (if clients may only
- *   read the region) and its generation, then the server's parked words;
- * - the locks, writable by all: for each region its mutex and, if clients may write the region, its revision;
- * - each client's words, one mapping a client, that only the client and the server share: its parked words.
- *
- * Everything is 128 bytes apart, the distance at which no processor we know makes two words share a cache line.
+ * There is nothing but numbers here, and no import.
  *
  * @module
  */
 
-/** Raised whenever something in this file changes. The handshake refuses others. */
-export const LAYOUT_VERSION = 1;
+/** Raised whenever a number in this file changes. Client and server must have the same. */
+export const LAYOUT_VERSION = 2;
 
 /** The most regions that a service has. */
 export const MAXIMUM_REGIONS = 256;
@@ -21,19 +17,34 @@ export const MAXIMUM_REGIONS = 256;
 /** The distance between the words of two regions, in bytes. */
 export const STRIDE = 128;
 
+/** The owner of a mutex that is the server. Clients are 2 and above. */
+export const SERVER_OWNER = 1;
+
+/** The bits of a mutex that say who holds it. */
+export const MUTEX_OWNER = 0x3fff_ffff;
+
+/** The bit of a mutex that says that its last holder died while it held the mutex. */
+export const MUTEX_ABANDONED = 0x4000_0000;
+
+/** The bit of a mutex that says that somebody may sleep in the kernel until it is free. */
+export const MUTEX_CONTENDED = 0x8000_0000;
+
+/** The bit of a parked word that says that its writer waits for its doorbell. */
+export const PARKED_BELL = 1;
+
+/** What a parked word grows by for each thread of its writer that sleeps in the kernel. */
+export const PARKED_THREAD = 2;
+
 /** The length of the server's words, in bytes. */
 export const SERVER_BYTES = MAXIMUM_REGIONS * STRIDE + MAXIMUM_REGIONS * 4;
 
 /** The length of the locks, in bytes. */
 export const LOCK_BYTES = MAXIMUM_REGIONS * STRIDE;
 
-/** Where a client notes for its own threads that its server is gone: 32 bits. */
-export const GONE_AT = MAXIMUM_REGIONS * 4;
-
 /** The length of a client's words, in bytes. */
 export const CLIENT_BYTES = MAXIMUM_REGIONS * 4 + STRIDE;
 
-/** Where a region's revision is in the server's words: 64 bits. */
+/** Where the revision of a region that clients only read is in the server's words: 64 bits. */
 export function serverRevisionAt(index: number): number {
   return index * STRIDE;
 }
@@ -43,17 +54,22 @@ export function generationAt(index: number): number {
   return index * STRIDE + 8;
 }
 
+/** Where the server's own mutex of a region that clients only read is in the server's words: 32 bits. */
+export function serverMutexAt(index: number): number {
+  return index * STRIDE + 16;
+}
+
 /** Where the server's parked word for a region is in the server's words: 32 bits. */
 export function serverParkedAt(index: number): number {
   return MAXIMUM_REGIONS * STRIDE + index * 4;
 }
 
-/** Where a region's mutex is in the locks: 32 bits. */
+/** Where the mutex of a region that clients may write is in the locks: 32 bits. */
 export function mutexAt(index: number): number {
   return index * STRIDE;
 }
 
-/** Where a region's revision is in the locks: 64 bits. */
+/** Where the revision of a region that clients may write is in the locks: 64 bits. */
 export function sharedRevisionAt(index: number): number {
   return index * STRIDE + 8;
 }
@@ -62,3 +78,6 @@ export function sharedRevisionAt(index: number): number {
 export function clientParkedAt(index: number): number {
   return index * 4;
 }
+
+/** Where a client notes for its own threads that its server is gone: 32 bits. */
+export const GONE_AT = MAXIMUM_REGIONS * 4;

@@ -1,24 +1,14 @@
 /**
- * What server and client say to each other on their direct connection, version 1. Requests are dictionaries with
- * `op`, replies have `ok`; a refusal has `code` and `message`.
- *
- * | op | request | reply |
- * | --- | --- | --- |
- * | `hello` | `version`, `layout` (uint64); `schema` (data: SHA-256, or null); `words` (shmem: the client's words) | `owner` (uint64); `server` (fd: the server's words); `locks` (shmem) |
- * | `open` | `name` | `index`, `generation`, `byteLength` (uint64); `memory` (shmem or fd) |
- * | `bell` | `bell` (fd) | |
- * | `describe` | | `regions`: array of `{name, byteLength, clients, generation, revision}`; also before hello |
- *
- * Without a reply: `{op: "committed", index}`, a client's doorbell where it has no better one; and from the server
- * `{event: "bell", bell: fd}`, how to ring it.
+ * What server and client say to each other on their direct connection: see `PROTOCOL.md`.
  *
  * @module
  */
 import { LAYOUT_VERSION } from "./layout.ts";
-import type { XpcRecord, XpcValue } from "../xpc/mod.ts";
+import { SharedMemory, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
 
-/** The version of this exchange. */
-export const LINK_VERSION = 1n;
+/** The oldest and the newest version of the protocol that this side speaks. */
+export const OLDEST_VERSION = 1n;
+export const NEWEST_VERSION = 1n;
 
 /** The layout as it travels. */
 export const LAYOUT = BigInt(LAYOUT_VERSION);
@@ -48,8 +38,62 @@ export async function hashSchema(schema: string | undefined): Promise<Uint8Array
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(schema)));
 }
 
+/** The fields of a hello, checked up to the schema. */
+interface Hello {
+  readonly version: bigint;
+  readonly words: SharedMemory;
+}
+
+/**
+ * Checks a hello and picks the version, in the order that `PROTOCOL.md` lists.
+ *
+ * @throws {LinkRefusal} with the first thing that is wrong
+ */
+export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: boolean): Hello {
+  const { layout, schema, words, features = [] } = values;
+  const min = unsignedOf(values["min"], "min");
+  const max = unsignedOf(values["max"], "max");
+  if (min > max) throw new LinkRefusal("bad_request", "Cannot read hello: min is above max");
+  const version = max < NEWEST_VERSION ? max : NEWEST_VERSION;
+  if (version < OLDEST_VERSION || version < min) {
+    throw new LinkRefusal(
+      "incompatible",
+      `Cannot connect: the server speaks version ${OLDEST_VERSION} to ${NEWEST_VERSION} of @xpc/shmem, ` +
+        `the client ${min} to ${max}`,
+    );
+  }
+  if (unsignedOf(layout, "layout") !== LAYOUT) {
+    throw new LinkRefusal(
+      "incompatible",
+      `Cannot connect: the server has layout ${LAYOUT} of @xpc/shmem, the client ${layout}`,
+    );
+  }
+  if (!(words instanceof SharedMemory)) {
+    throw new LinkRefusal("bad_request", "Cannot read hello: words is not shared memory");
+  }
+  if (schema !== undefined && schema !== null && !(schema instanceof Uint8Array)) {
+    throw new LinkRefusal("bad_request", "Cannot read hello: schema is not data");
+  }
+  if (!Array.isArray(features) || features.some((feature) => typeof feature !== "string")) {
+    throw new LinkRefusal("bad_request", "Cannot read hello: features is not an array of strings");
+  }
+  if (again) throw new LinkRefusal("bad_request", "Cannot say hello twice");
+  if (!sameSchema(ours, schema)) {
+    throw new LinkRefusal("incompatible", "Cannot connect: the schemas of client and server differ");
+  }
+  return { version, words };
+}
+
+function unsignedOf(value: XpcValue | undefined, key: string): bigint {
+  if (typeof value === "bigint" && value >= 0n) return value;
+  throw new LinkRefusal(
+    "bad_request",
+    `Cannot read hello: ${key} is missing, of another type or out of range`,
+  );
+}
+
 /** Whether two hashes are the same; a side without a schema fits only one without. */
-export function sameSchema(ours: Uint8Array | null, theirs: XpcValue | undefined): boolean {
+function sameSchema(ours: Uint8Array | null, theirs: XpcValue | undefined): boolean {
   if (ours === null) return theirs === null || theirs === undefined;
   return theirs instanceof Uint8Array && theirs.length === ours.length &&
     ours.every((byte, index) => byte === theirs[index]);

@@ -1,12 +1,13 @@
 import { Mapping } from "../memory/mapping.ts";
-import type { ClientAccess, WritableRegion } from "../exchange/region.ts";
+import { inWords } from "../xpc/in_words.ts";
+import type { ClientAccess } from "./linked_region.ts";
 
 /** What a region of a server is to be. */
 export interface RegionOptions {
   /** The length, in bytes. */
   byteLength: number;
   /**
-   * What clients may do: `"write"` too, or only `"read"`, which the kernel enforces.
+   * What clients may do: `"write"` too, or only `"read"`, which the kernel enforces. It cannot change later.
    *
    * @default {"write"}
    */
@@ -19,38 +20,55 @@ export interface RegionOptions {
   prefault?: boolean | undefined;
 }
 
-/** A region as the server keeps it, over all its generations. */
-export interface ServedRegion {
-  readonly name: string;
-  readonly index: number;
-  readonly clients: ClientAccess;
-  readonly mapping: Mapping;
-  readonly region: WritableRegion;
-}
-
 /**
  * Checks the name of a region.
  *
- * @throws {TypeError} if it is not 1 to 128 characters without control characters
+ * @throws {TypeError} if it is not a string of 1 to 128 printable characters that survives a trip through UTF-8
  */
-export function checkRegionName(name: string): void {
-  // deno-lint-ignore no-control-regex -- they are what is refused
-  if (name.length >= 1 && name.length <= 128 && name.isWellFormed() && !/[\x00-\x1f\x7f]/.test(name)) return;
-  throw new TypeError(`Cannot name a region ${JSON.stringify(name)}: want 1 to 128 printable characters`);
+export function checkRegionName(name: unknown): asserts name is string {
+  if (
+    typeof name === "string" && name.length >= 1 && name.length <= 128 && name.isWellFormed() &&
+    // Control characters, and the byte order mark, which a decoder drops at the start of a text.
+    // deno-lint-ignore no-control-regex -- they are what is refused
+    !/[\x00-\x1f\x7f-\x9f\ufeff]/.test(name)
+  ) return;
+  throw new TypeError(
+    `Cannot use the region name ${inWords(name)}: a region name is a string of 1 to 128 printable characters`,
+  );
+}
+
+/**
+ * Checks the options of a region.
+ *
+ * @throws {TypeError} or {RangeError} if an option is not valid; the message names it
+ */
+export function checkRegionOptions(name: string, options: unknown): asserts options is RegionOptions {
+  const wrong = (option: string, value: unknown, want: string): string => {
+    return `Cannot make the region "${name}": \`${option}\` is ${inWords(value)}, but must be ${want}`;
+  };
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot make the region "${name}" from ${inWords(options)}: its options are an object such as ` +
+        `{ byteLength: 1024 }`,
+    );
+  }
+  const { byteLength, clients, prefault } = options as { [option: string]: unknown };
+  if (typeof byteLength !== "number") {
+    throw new TypeError(wrong("byteLength", byteLength, "a number of bytes"));
+  }
+  if (!Number.isSafeInteger(byteLength) || byteLength <= 0) {
+    throw new RangeError(wrong("byteLength", byteLength, "an integer above 0"));
+  }
+  if (clients !== undefined && clients !== "write" && clients !== "read") {
+    throw new TypeError(wrong("clients", clients, '"write" or "read"'));
+  }
+  if (prefault !== undefined && typeof prefault !== "boolean") {
+    throw new TypeError(wrong("prefault", prefault, "true or false"));
+  }
 }
 
 /** Makes the memory of a region. */
 export async function makeMapping(name: string, options: RegionOptions): Promise<Mapping> {
   const { byteLength, clients = "write", prefault = false } = options;
-  if (clients !== "write" && clients !== "read") {
-    throw new TypeError(
-      `Cannot make the region "${name}": clients is "write" or "read", current value is "${clients}"`,
-    );
-  }
-  try {
-    return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault });
-  } catch (error) {
-    if (error instanceof RangeError) throw new RangeError(`${error.message} (region "${name}")`);
-    throw error;
-  }
+  return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault, name });
 }

@@ -1,80 +1,102 @@
-import type { Library } from "../../ffi/load.ts";
 import { Mapping } from "../memory/mapping.ts";
-import type { ShimAudience } from "../../ffi/types.ts";
 import { Doorbell } from "../sync/doorbell.ts";
-import { CLIENT_BYTES, clientParkedAt, MAXIMUM_REGIONS } from "./layout.ts";
-import { Connection, FileDescriptor, SharedMemory } from "../xpc/mod.ts";
+import { OwnerDeath } from "../sync/owner_death.ts";
+import { type Connection, FileDescriptor, type SharedMemory } from "../xpc/mod.ts";
+import {
+  CLIENT_BYTES,
+  clientParkedAt,
+  MAXIMUM_REGIONS,
+  mutexAt,
+  sharedRevisionAt,
+  STRIDE,
+} from "./layout.ts";
+import type { LinkEnd } from "./link_end.ts";
 
 /** What a server keeps of a client that said hello: its words, its place in the audience, the doorbells. */
 export class ServerLink {
-  /** The owner of mutexes that the client is; never given out again. */
-  readonly owner: number;
-  readonly #library: Library;
+  readonly #end: LinkEnd;
   readonly #connection: Connection;
   readonly #words: Mapping;
-  readonly #audience: ShimAudience;
   readonly #member: number;
-  #clientBell = -1;
+  readonly #death: OwnerDeath;
+  #clientBell: number | undefined;
   #ownBell: Promise<Doorbell | undefined> | undefined;
-  #ended = false;
+  #ended: Promise<void> | undefined;
 
   /**
+   * @param end the server's end
+   * @param connection to the client
    * @param words what the client says are its words
-   * @throws {RangeError} if they are shorter than the layout, or could become so
+   * @param owner the client's number as an owner of mutexes
+   * @throws {RangeError} if the words are shorter than the layout, or could become so
+   * @throws {ConnectionError} if the client is gone
    */
-  constructor(
-    library: Library,
-    connection: Connection,
-    words: SharedMemory,
-    audience: ShimAudience,
-    owner: number,
-  ) {
-    this.owner = owner;
-    this.#library = library;
+  constructor(end: LinkEnd, connection: Connection, words: SharedMemory, owner: number) {
+    using undo = new DisposableStack();
+    const { queue: { library }, audience, locks } = end;
+    this.#end = end;
     this.#connection = connection;
-    this.#audience = audience;
-    this.#words = Mapping.open(words, CLIENT_BYTES);
+    this.#words = undo.use(Mapping.open(words, CLIENT_BYTES));
+    this.#death = undo.use(
+      new OwnerDeath(library, connection, {
+        mutexes: locks.word(mutexAt(0)),
+        revisions: locks.word(sharedRevisionAt(0), 8),
+        stride: STRIDE,
+        count: MAXIMUM_REGIONS,
+        owner,
+        gone: null,
+      }),
+    );
     const parked = this.#words.word(clientParkedAt(0));
     this.#member = library.shim.shim_audience_add(audience, parked, MAXIMUM_REGIONS, -1);
-    if (this.#member < 0) {
-      this.#words.close();
-      throw new RangeError("Cannot take another client: no memory is left");
-    }
+    if (this.#member < 0) throw new RangeError("Cannot take another client: no memory is left");
+    undo.move();
   }
 
-  /** The client's doorbell: whatever it is, ringing it cannot block or hurt us. */
+  /**
+   * Takes the client's doorbell. Whatever descriptor it is, ringing it cannot block or hurt us.
+   *
+   * @throws {RangeError} if the client gave one before
+   */
   takeBell(bell: FileDescriptor): void {
-    if (this.#clientBell >= 0) {
-      throw new RangeError("Cannot take another doorbell of this client: it has one");
+    if (this.#clientBell !== undefined) {
+      throw new RangeError("Cannot take another doorbell of this client: it gave one before");
     }
     this.#clientBell = bell.dup();
-    this.#library.shim.shim_audience_set_bell(this.#audience, this.#member, this.#clientBell);
+    const { queue: { library: { shim } }, audience } = this.#end;
+    shim.shim_audience_set_bell(audience, this.#member, this.#clientBell);
   }
 
-  /** Gives the client a doorbell to ring us by, once, where we can make one. */
+  /** Gives the client a doorbell to ring us by, once. */
   giveBell(ring: () => void): void {
     this.#ownBell ??= this.#makeBell(ring);
   }
 
   async #makeBell(ring: () => void): Promise<Doorbell | undefined> {
-    const made = await Doorbell.create(this.#library, ring);
-    if (made === undefined) return undefined; // its messages are our doorbell
+    let doorbell: Doorbell | undefined;
     try {
-      using bell = await FileDescriptor.from(made.fd);
-      if (!this.#ended && this.#connection.open) this.#connection.send({ event: "bell", bell });
-    } finally {
-      this.#library.shim.shim_descriptor_close(made.fd);
+      doorbell = await Doorbell.open(this.#end.queue, ring);
+      using bell = await FileDescriptor.from(doorbell.ringFd);
+      doorbell.closeRingingEnd();
+      if (this.#ended === undefined && this.#connection.open) this.#connection.send({ event: "bell", bell });
+      return doorbell;
+    } catch {
+      await doorbell?.close(); // no descriptor is left: the client's messages wake us instead
+      return undefined;
     }
-    return made.bell;
   }
 
-  /** The client is gone. */
-  async end(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    const { shim } = this.#library;
-    shim.shim_audience_remove(this.#audience, this.#member);
-    if (this.#clientBell >= 0) shim.shim_descriptor_close(this.#clientBell);
+  /** Forgets the client, which is gone. Idempotent. */
+  end(): Promise<void> {
+    this.#ended ??= this.#dispose();
+    return this.#ended;
+  }
+
+  async #dispose(): Promise<void> {
+    const { queue: { library: { shim } }, audience } = this.#end;
+    shim.shim_audience_remove(audience, this.#member);
+    if (this.#clientBell !== undefined) shim.shim_descriptor_close(this.#clientBell);
+    this.#death[Symbol.dispose]();
     this.#words.close();
     await (await this.#ownBell)?.close();
   }

@@ -1,87 +1,104 @@
 import { describeError } from "../../ffi/errno.ts";
 import { type Library, load } from "../../ffi/load.ts";
-import { bufferOf, handleAt, offset } from "../../ffi/memory.ts";
+import { bufferOf, offset } from "../../ffi/memory.ts";
 import type { Address } from "../../ffi/types.ts";
 import { FileDescriptor } from "../xpc/file_descriptor.ts";
 import { SharedMemory } from "../xpc/shared_memory.ts";
+import { checkLength, closeDescriptor, type Native, retireViewed, take, unmap } from "./_native.ts";
 import { makeView, type ViewConstructor } from "./views.ts";
 
-/** Options of {@linkcode Mapping.create}. */
-export interface MappingOptions {
-  /**
-   * Whether the kernel keeps everybody else from writing.
-   *
-   * @default {false}
-   */
-  readOnlyForOthers?: boolean;
+/** Options of {@linkcode Mapping.open}. */
+export interface OpenMappingOptions {
   /**
    * Whether to make all pages resident now, instead of each at its first touch.
    *
    * @default {false}
    */
   prefault?: boolean;
+  /** The name of the region, for errors. */
+  name?: string;
 }
 
-/** What must be undone when a mapping ends; the native side of {@linkcode Mapping}. */
-interface Native {
-  readonly library: Library;
-  readonly address: Address;
-  readonly mapped: bigint;
-  readonly fd: number;
+/** Options of {@linkcode Mapping.create}. */
+export interface MappingOptions extends OpenMappingOptions {
+  /**
+   * Whether the kernel keeps everybody else from writing.
+   *
+   * @default {false}
+   */
+  readOnlyForOthers?: boolean;
 }
 
-function unmap({ library, address, mapped, fd }: Native): void {
-  library.shim.shim_memory_close(address, mapped);
-  if (fd >= 0) library.shim.shim_descriptor_close(fd);
+/** What a new mapping is, whichever way it came to be. */
+interface Description {
+  readonly byteLength: number;
+  readonly writable: boolean;
+  readonly what: string;
+  /** Whether this process made the memory. */
+  readonly isOwn: boolean;
 }
+
+/** For mappings that nobody closed, as long as there is no buffer. */
+const unviewed = new FinalizationRegistry<Native>(unmap);
 
 /**
- * Keyed by the buffer as soon as there is one, not by the mapping: views keep the buffer, and so the memory, and
- * nothing else.
+ * For buffers of mappings that nobody closed: views keep the buffer, and so the memory, and nothing else. A buffer
+ * that its user transferred cannot be told from others once it is collected: whoever got the content then sees
+ * zeros, and keeps the process alive.
  */
-const registry = new FinalizationRegistry<Native>(unmap);
+const viewed = new FinalizationRegistry<Native>(retireViewed);
 
 /**
- * Memory of this process that others may share, with one owner: it is unmapped by {@linkcode Mapping.close}, after
- * all views were detached, or when neither the mapping nor a view of it can be reached any more.
+ * Memory of this process that others may share, with one owner. It ends by {@linkcode Mapping.close}, or when neither
+ * the mapping nor a view of it can be reached any more.
  */
 export class Mapping implements Disposable {
   /** The length that was asked for, in bytes. */
   readonly byteLength: number;
   /** Whether this process may write to it. */
   readonly writable: boolean;
+  /** How errors name it. */
+  readonly #what: string;
+  readonly #isOwn: boolean;
   readonly #native: Native;
   /** Made at the first view: V8 takes its length for memory that it should collect, and does so, for milliseconds. */
   #buffer: ArrayBuffer | undefined;
+  /** Whether a buffer was transferred away by its user: another buffer shows the memory, and we do not know which. */
+  #transferred = false;
   #closed = false;
 
-  private constructor(native: Native, byteLength: number, writable: boolean) {
+  private constructor(native: Native, { byteLength, writable, what, isOwn }: Description) {
     this.#native = native;
+    this.#what = what;
+    this.#isOwn = isOwn;
     this.byteLength = byteLength;
     this.writable = writable;
-    registry.register(this, native, this);
+    unviewed.register(this, native, this);
   }
 
   /**
    * Makes zeroed memory.
    *
    * @param byteLength how much, in bytes
-   * @param options who may write, and whether to touch it now
+   * @param options who may write, whether to touch it now, and its name
    * @returns the mapping
-   * @throws {RangeError} if the length is not a positive integer, or more than this machine has
+   * @throws {TypeError} if the length is not a number
+   * @throws {RangeError} if the length is not a positive integer, or more than this machine has, or if `prefault` asks
+   *   for more than the process may have
    */
   static async create(byteLength: number, options: MappingOptions = {}): Promise<Mapping> {
     const library = await load();
-    checkLength(library, byteLength);
-    const { readOnlyForOthers = false, prefault = false } = options;
+    const { readOnlyForOthers = false, prefault = false, name } = options;
+    const what = nameOf(name);
+    checkLength(library, `make ${what}`, byteLength);
     const { shim } = library;
     const make = readOnlyForOthers ? shim.shim_memory_create_read_only : shim.shim_memory_create;
     const native = take(
       library,
-      `make a region of ${byteLength} bytes`,
       (out) => make(BigInt(byteLength), out),
+      (result) => `Cannot make ${what} of ${byteLength} bytes: ${describeError(result)}`,
     );
-    return Mapping.#finish(native, byteLength, true, prefault);
+    return Mapping.#finish(native, { byteLength, writable: true, what, isOwn: true }, prefault);
   }
 
   /**
@@ -89,33 +106,47 @@ export class Mapping implements Disposable {
    *
    * @param memory the writable memory, or the descriptor of read-only memory; stays the caller's
    * @param byteLength the length that the sender tells; checked against the kernel's
-   * @param prefault whether to make all pages resident now
+   * @param options whether to make all pages resident now, and the name; or only the former
    * @returns the mapping
-   * @throws {RangeError} if the length is not valid, or the memory is shorter or could become so
+   * @throws {TypeError} if the length is not a number
+   * @throws {RangeError} if the length is not valid, if the memory is shorter or could become so, or if `prefault`
+   *   asks for more than the process may have
    */
-  static open(memory: SharedMemory | FileDescriptor, byteLength: number, prefault = false): Mapping {
+  static open(
+    memory: SharedMemory | FileDescriptor,
+    byteLength: number,
+    options: OpenMappingOptions | boolean = {},
+  ): Mapping {
+    const { prefault = false, name } = typeof options === "boolean" ? { prefault: options } : options;
+    const what = nameOf(name);
     const { held } = memory;
     const { library } = held;
-    checkLength(library, byteLength);
-    const object = held.borrow("map memory");
+    checkLength(library, `map ${what}`, byteLength);
+    const object = held.borrow(`map ${what}`);
     const { shim } = library;
-    const isWritable = memory instanceof SharedMemory;
-    const map = isWritable ? shim.shim_memory_open : shim.shim_memory_open_read_only;
-    const native = take(library, `map a region of ${byteLength} bytes`, (out) => {
-      return map(object, BigInt(byteLength), out);
-    });
-    return Mapping.#finish(native, byteLength, isWritable, prefault);
+    const writable = memory instanceof SharedMemory;
+    const map = writable ? shim.shim_memory_open : shim.shim_memory_open_read_only;
+    const native = take(
+      library,
+      (out) => map(object, BigInt(byteLength), out),
+      (result) => `Cannot map ${what} of ${byteLength} bytes: ${describeError(result, "map")}`,
+    );
+    return Mapping.#finish(native, { byteLength, writable, what, isOwn: false }, prefault);
   }
 
-  static #finish(native: Native, byteLength: number, writable: boolean, prefault: boolean): Mapping {
+  static #finish(native: Native, description: Description, prefault: boolean): Mapping {
     if (prefault) {
+      const { byteLength, writable, what } = description;
       const result = native.library.shim.shim_memory_prefault(native.address, BigInt(byteLength), writable);
       if (result !== 0) {
         unmap(native);
-        throw new RangeError(`Cannot make ${byteLength} bytes resident: ${describeError(result)}`);
+        throw new RangeError(
+          `Cannot make ${byteLength} bytes of ${what} resident: ${describeError(result, "prefault")}; ` +
+            "leave prefault out, or make the region smaller",
+        );
       }
     }
-    return new Mapping(native, byteLength, writable);
+    return new Mapping(native, description);
   }
 
   /** Whether the mapping was closed. */
@@ -131,34 +162,60 @@ export class Mapping implements Disposable {
   /**
    * A view of the memory, no copy.
    *
+   * A view whose buffer was transferred (`postMessage(view, [view.buffer])`) is empty here from then on, and the
+   * receiver's view shows the memory; this method goes on making views.
+   *
    * @typeParam V the view, such as `Float32Array`
    * @param Type its class
    * @param byteOffset where it begins, a multiple of the element's size
    * @param length how many elements (bytes for `DataView`); all there is room for by default
    * @returns the view, whose length becomes 0 when the mapping is closed
-   * @throws {TypeError} if the mapping is closed
+   * @throws {TypeError} if the mapping is closed, if `Type` is not a class of views, or if an offset or a length is
+   *   not a number
    * @throws {RangeError} if the part is not inside of the mapping, or not aligned
    */
   view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset = 0, length?: number): V {
-    if (this.#closed) throw new TypeError("Cannot view a region: it is closed");
-    if (this.#buffer === undefined) {
-      this.#buffer = bufferOf(this.#native.address, this.byteLength);
-      registry.unregister(this);
-      registry.register(this.#buffer, this.#native, this);
-    }
-    return makeView(Type, this.#buffer, byteOffset, length);
+    const what = this.#use("view");
+    if (this.#buffer?.detached === true) this.#lose(this.#buffer);
+    this.#buffer ??= this.#makeBuffer();
+    return makeView(Type, this.#buffer, { what, byteOffset, length });
+  }
+
+  #makeBuffer(): ArrayBuffer {
+    const buffer = bufferOf(this.#native.address, this.byteLength);
+    unviewed.unregister(this);
+    // Once a buffer was transferred, the memory stays: the death of the buffers that we know says nothing.
+    if (!this.#transferred) viewed.register(buffer, this.#native, this);
+    return buffer;
+  }
+
+  /** Lets go of a buffer that its user transferred. */
+  #lose(buffer: ArrayBuffer): void {
+    if (!buffer.detached) return;
+    viewed.unregister(this);
+    this.#transferred = true;
+    this.#buffer = undefined;
   }
 
   /**
    * The address of a word, for the functions of the shim.
    *
+   * @param byteOffset where it begins, a multiple of its length
+   * @param byteLength its length: 4 or 8 bytes
    * @throws {TypeError} if the mapping is closed
-   * @throws {RangeError} if the word is not inside of it
+   * @throws {RangeError} if the word is not inside of it, or not aligned
    */
-  word(byteOffset: number): Address {
-    if (this.#closed) throw new TypeError("Cannot use a word of a region: it is closed");
-    if (!(byteOffset >= 0 && byteOffset + 8 <= this.byteLength && byteOffset % 4 === 0)) {
-      throw new RangeError(`Cannot use the word at byte ${byteOffset} of ${this.byteLength}`);
+  word(byteOffset: number, byteLength: 4 | 8 = 4): Address {
+    const what = this.#use("use a word of");
+    const isInside = Number.isSafeInteger(byteOffset) && byteOffset >= 0 &&
+      byteOffset + byteLength <= this.byteLength;
+    if (!isInside || byteOffset % byteLength !== 0) {
+      throw new RangeError(
+        `Cannot use ${
+          byteLength * 8
+        } bits at byte ${byteOffset} of ${what}: byteOffset must be a multiple of ` +
+          `${byteLength} from 0 to ${this.byteLength - byteLength}`,
+      );
     }
     return offset(this.#native.address, byteOffset);
   }
@@ -167,55 +224,57 @@ export class Mapping implements Disposable {
    * What another process needs to map this memory too.
    *
    * @returns writable memory, or the descriptor of memory that is read-only for others; the caller disposes it
-   * @throws {TypeError} if the mapping is closed
+   * @throws {TypeError} if the mapping is closed, or if another process made the memory
    * @throws {Error} if no descriptor is left
    */
   share(): SharedMemory | FileDescriptor {
-    if (this.#closed) throw new TypeError("Cannot share a region: it is closed");
+    const what = this.#use("share");
+    if (!this.#isOwn) throw new TypeError(`Cannot share ${what}: only the process that made it can share it`);
     const { library, address, mapped, fd } = this.#native;
     const object = fd >= 0 ? library.xpc.xpc_fd_create(fd) : library.xpc.xpc_shmem_create(address, mapped);
     if (object === null) {
-      throw new Error("Cannot share a region: the process has no descriptor left (see ulimit -n)");
+      throw new Error(`Cannot share ${what}: the process has no descriptor left (see ulimit -n)`);
     }
     return fd >= 0 ? new FileDescriptor(library, object) : new SharedMemory(library, object);
   }
 
-  /** Detaches every view, then unmaps. Others that share the memory keep it. Idempotent. */
+  /**
+   * Detaches every view, then gives the memory back. Others that share the memory keep it. Idempotent, and always
+   * finishes:
+   *
+   * - An asynchronous operation that still uses a view (`file.read(view)`) ends as if nothing had happened. What it
+   *   writes after the close reaches nobody.
+   * - A buffer that its user transferred, to a worker or by `view.buffer.transfer()`, cannot be detached from here. The
+   *   memory then stays mapped until the process ends, since whoever has the buffer may still read and write it.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    registry.unregister(this);
+    unviewed.unregister(this);
+    viewed.unregister(this);
+    const buffer = this.#buffer;
+    if (buffer !== undefined) this.#lose(buffer);
+    const isViewed = this.#buffer !== undefined;
     this.#buffer?.transfer(0); // every view has length 0 from now on, and none the memory
     this.#buffer = undefined;
-    unmap(this.#native);
+    if (this.#transferred) closeDescriptor(this.#native);
+    else if (isViewed) retireViewed(this.#native);
+    else unmap(this.#native);
   }
 
   /** The same as {@linkcode close}. */
   [Symbol.dispose](): void {
     this.close();
   }
-}
 
-/** Checks a length before anything is asked of the kernel. */
-function checkLength(library: Library, byteLength: number): void {
-  if (!Number.isSafeInteger(byteLength) || byteLength <= 0) {
-    throw new RangeError(`Cannot make a region of ${byteLength} bytes: want an integer above 0`);
-  }
-  const physical = Number(library.shim.shim_memory_physical());
-  if (physical > 0 && byteLength > physical) {
-    throw new RangeError(
-      `Cannot make a region of ${byteLength} bytes: this machine has ${physical} bytes of memory and swap`,
-    );
+  /** How errors name the mapping, if it is open. */
+  #use(doing: string): string {
+    if (this.#closed) throw new TypeError(`Cannot ${doing} ${this.#what}: it is closed`);
+    return this.#what;
   }
 }
 
-/** Calls a function that fills a `shim_mapping`. */
-function take(library: Library, doing: string, call: (out: Uint8Array<ArrayBuffer>) => number): Native {
-  const out = new Uint8Array(24);
-  const result = call(out);
-  if (result !== 0) throw new RangeError(`Cannot ${doing}: ${describeError(result)}`);
-  const view = new DataView(out.buffer);
-  const address = handleAt<Address>(view, 0);
-  if (address === null) throw new RangeError(`Cannot ${doing}: it has no address`);
-  return { library, address, mapped: view.getBigUint64(8, true), fd: Number(view.getBigInt64(16, true)) };
+/** How errors name a mapping. */
+function nameOf(name: string | undefined): string {
+  return name === undefined ? "a region" : `the region ${JSON.stringify(name)}`;
 }

@@ -3,5 +3,6 @@
  *
  * @module
  */
-export { Mapping, type MappingOptions } from "./mapping.ts";
-export type { ReadOnlyView, ViewConstructor } from "./views.ts";
+export { Mapping, type MappingOptions, type OpenMappingOptions } from "./mapping.ts";
+export type { ReadOnlyView } from "./read_only_view.ts";
+export type { ViewConstructor } from "./views.ts";

@@ -1,3 +1,7 @@
+import { inWords } from "../xpc/in_words.ts";
+
+export type { ReadOnlyView } from "./read_only_view.ts";
+
 /** A class of views: `Uint8Array`, `Float64Array`, `DataView`, … */
 export interface ViewConstructor<V extends ArrayBufferView> {
   /** The name of the class, for errors. */
@@ -8,56 +12,69 @@ export interface ViewConstructor<V extends ArrayBufferView> {
   readonly BYTES_PER_ELEMENT?: number;
 }
 
-/**
- * A view of memory that must not be written: the kernel kills a process that does. The type leaves out what writes,
- * or hands out what can be written through.
- *
- * @typeParam V the view, such as `Float32Array`
- */
-export type ReadOnlyView<V extends ArrayBufferView> = V extends DataView
-  ? Pick<V, Exclude<keyof V, `set${string}` | "buffer">>
-  : V extends { readonly [index: number]: infer E } ?
-      & Pick<
-        V,
-        Exclude<keyof V, "set" | "fill" | "copyWithin" | "reverse" | "sort" | "subarray" | "buffer" | number>
-      >
-      & {
-        /** The element at an index. */
-        readonly [index: number]: E;
-        /** A part of the view, no copy. */
-        subarray(begin?: number, end?: number): ReadOnlyView<V>;
-      }
-  : never;
+/** Which part of a buffer a view is to show. */
+export interface ViewPart {
+  /** What the buffer belongs to, as in "Cannot view the region "scene"". */
+  readonly what: string;
+  /** Where the view begins, in bytes. */
+  readonly byteOffset: number;
+  /** How many elements it has; all that there is room for by default. */
+  readonly length: number | undefined;
+}
+
+/** The prototype that all typed arrays share; the language gives it no name. */
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 
 /**
  * Makes a view, with an error that says which argument is wrong.
  *
  * @throws {RangeError} if the part is not inside of the buffer, or not aligned for its elements
- * @throws {TypeError} if `Type` is not a view
+ * @throws {TypeError} if `Type` is not a class of views, or an offset or a length is not a number
  */
 export function makeView<V extends ArrayBufferView>(
   Type: ViewConstructor<V>,
   buffer: ArrayBuffer,
-  byteOffset: number,
-  length: number | undefined,
+  { what, byteOffset, length }: ViewPart,
 ): V {
+  if (!isViewClass(Type)) {
+    throw new TypeError(
+      `Cannot view ${what}: Type must be a typed array class or DataView, current value is ${inWords(Type)}`,
+    );
+  }
+  checkNumber(what, "byteOffset", byteOffset);
+  if (length !== undefined) checkNumber(what, "length", length);
   const size = Type.BYTES_PER_ELEMENT ?? 1;
   if (!Number.isInteger(byteOffset) || byteOffset < 0 || byteOffset > buffer.byteLength) {
     throw new RangeError(
-      `Cannot view a region of ${buffer.byteLength} bytes from byte ${byteOffset}: the offset is outside of it`,
+      `Cannot view ${what} from byte ${byteOffset}: byteOffset must be an integer from 0 to ${buffer.byteLength}`,
     );
   }
   if (byteOffset % size !== 0) {
     throw new RangeError(
-      `Cannot view a region as ${Type.name} from byte ${byteOffset}: the offset must be a multiple of ${size}`,
+      `Cannot view ${what} as ${Type.name} from byte ${byteOffset}: byteOffset must be a multiple of ${size}`,
     );
   }
   const room = Math.floor((buffer.byteLength - byteOffset) / size);
   const count = length ?? room;
   if (!Number.isInteger(count) || count < 0 || count > room) {
     throw new RangeError(
-      `Cannot view ${count} elements as ${Type.name} from byte ${byteOffset}: there is room for ${room}`,
+      `Cannot view ${count} elements of ${what} as ${Type.name} from byte ${byteOffset}: there is room for ${room}`,
     );
   }
   return new Type(buffer, byteOffset, count);
+}
+
+/** Whether it is a class of typed arrays, `DataView`, or a class that extends one of them. */
+function isViewClass(Type: unknown): boolean {
+  if (typeof Type !== "function") return false;
+  const { prototype } = Type;
+  return prototype === DataView.prototype || Object.prototype.isPrototypeOf.call(typedArray, prototype) ||
+    Object.prototype.isPrototypeOf.call(DataView.prototype, prototype);
+}
+
+function checkNumber(what: string, option: string, value: unknown): void {
+  if (typeof value === "number") return;
+  throw new TypeError(
+    `Cannot view ${what}: ${option} must be a number, current value is ${inWords(value)}`,
+  );
 }

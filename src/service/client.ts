@@ -1,15 +1,17 @@
 import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
-import { Endpoint } from "../xpc/endpoint.ts";
-import { EventQueue } from "../xpc/event_queue.ts";
+import type { Endpoint } from "../xpc/endpoint.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
-import { aborted, BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
-import { ClientLink } from "../link/client_link.ts";
+import { aborted } from "../broker/abort.ts";
+import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
+import type { ClientLink } from "../link/client_link.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
-import type { ReadableRegion, WritableRegion } from "../exchange/region.ts";
+import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
+import { checkConnectOptions, checkOpenOptions } from "./options.ts";
+import { type Found, ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
-  /** Gives up waiting for the server. Without one, `connect` waits for ever. */
+  /** Ends the wait for the server. Without one, `connect` waits until somebody serves the name. */
   signal?: AbortSignal | undefined;
   /**
    * What both apps agree on about the content, such as "frames v3". A server with another one is refused.
@@ -23,7 +25,7 @@ export interface ConnectOptions {
    * @default {true}
    */
   reconnect?: boolean | undefined;
-  /** Which broker to ask. */
+  /** The broker to ask. */
   broker?: BrokerSelection | undefined;
   /** A code-signing requirement for the server. macOS only. */
   requirement?: string | undefined;
@@ -43,35 +45,30 @@ export interface OpenOptions {
    * @default {false}
    */
   prefault?: boolean | undefined;
-  /** Gives up waiting for the server, where it is gone. */
+  /** Ends the wait for the server, where it is gone. */
   signal?: AbortSignal | undefined;
 }
 
-/** Where a client finds its server. */
-export interface Found {
-  readonly endpoint: Endpoint;
-  readonly generation: bigint;
-}
-
 /**
- * A client of a service. When the server goes, what was opened stays readable and says so, and the client looks for
- * the next server: `open` again waits for that.
+ * A client of a service. When the server goes, the regions that were opened stay readable and say that they are
+ * orphaned. The client looks for the next server, and `open` waits for that.
  */
 export class Client implements AsyncDisposable {
-  /** Tells a client from a server, where `join` made it. */
+  /** Discriminates the result of `join()`. */
   readonly role = "client";
   /** The name of the service. */
   readonly name: string;
   readonly #broker: BrokerClient;
   readonly #options: ConnectOptions;
-  readonly #schema: Uint8Array | null;
+  readonly #search: ServerSearch;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<Error | undefined>();
-  /** Links whose server is gone but whose regions are open, and the one that lives. */
+  /** The link that lives, and links whose server is gone while regions of them are open. */
   readonly #links = new Set<ClientLink>();
   #link: Promise<ClientLink>;
+  /** What keeps the client from finding the next server. */
+  #trouble: Error | undefined;
   #pid = 0;
-  #generation = 0n;
   #connected = false;
   #closing: Promise<void> | undefined;
 
@@ -85,9 +82,11 @@ export class Client implements AsyncDisposable {
   ) {
     this.name = name;
     this.#broker = broker;
-    this.#schema = schema;
     this.#options = options;
-    this.#link = this.#find(options.signal, first);
+    this.#search = new ServerSearch(broker, { name, schema, requirement: options.requirement });
+    const { signal } = options;
+    const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
+    this.#link = this.#search.once(until, first).then((link) => this.#adopt(link));
   }
 
   /** @internal Waits for the first link, or cleans up. */
@@ -96,9 +95,26 @@ export class Client implements AsyncDisposable {
       await this.#link;
       return this;
     } catch (error) {
+      const explained = await this.#explain(error);
       await this.close();
-      throw error;
+      throw explained;
     }
+  }
+
+  /** Says what is registered, where `connect` timed out: perhaps the name has a typo. */
+  async #explain(error: unknown): Promise<unknown> {
+    const { signal } = this.#options;
+    if (signal?.aborted !== true || error !== signal.reason) return error;
+    if (!(error instanceof DOMException) || error.name !== "TimeoutError") return error;
+    const names = await this.#broker.names();
+    const known = names === undefined
+      ? "the broker does not answer"
+      : names.includes(this.name)
+      ? "its server is registered but does not answer"
+      : names.length === 0
+      ? "nothing is registered at the broker"
+      : `registered are ${names.map((name) => `"${name}"`).join(", ")}`;
+    return new DOMException(`Cannot connect to "${this.name}" in time: ${known}`, "TimeoutError");
   }
 
   /** Whether the server is there. */
@@ -112,8 +128,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the client is done for good: closed (with `undefined`), or, without `reconnect`, when its server
-   * is gone (with an error).
+   * Resolves when the client has ended: closed (with `undefined`), or, without `reconnect`, when its server is gone
+   * (with an error).
    */
   get closed(): Promise<Error | undefined> {
     return this.#closed.promise;
@@ -127,7 +143,9 @@ export class Client implements AsyncDisposable {
    * @returns the region, which belongs to the caller and is closed with the client at the latest
    * @throws {Deno.errors.NotFound} if the server has no such region
    * @throws {Deno.errors.NotCapable} if it is to be written, and clients may only read it
-   * @throws {TypeError} if the client is closed
+   * @throws {TypeError} if the client is closed, or an option is not valid
+   * @throws {Error} if the last server is gone and something keeps this client from the next one, such as a process
+   *   that has no descriptor left; the client goes on trying
    * @throws the signal's reason, if it aborts first
    */
   open(name: string, options: OpenOptions & { write: true }): Promise<WritableRegion>;
@@ -140,12 +158,15 @@ export class Client implements AsyncDisposable {
    */
   open(name: string, options?: OpenOptions & { write?: false | undefined }): Promise<ReadableRegion>;
   async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
+    checkOpenOptions(name, options);
     const { write = false, prefault = false, signal } = options;
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     for (;;) {
+      if (this.#trouble !== undefined) throw this.#trouble;
       const link = await aborted(this.#link, until);
       try {
-        return await link.region(name, { write, prefault, signal: until });
+        const linked = await link.region(name, { write, prefault, signal: until });
+        return write ? new WritableRegion(linked) : new ReadableRegion(linked);
       } catch (error) {
         // The server died meanwhile: the next one has the region too, or says that it does not.
         if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
@@ -167,52 +188,19 @@ export class Client implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#stop.abort(new TypeError(`Cannot use the client of "${this.name}": it is closed`));
-    await this.#link.catch(() => {}); // told to who waited for it
+    await this.#link.catch(() => {}); // told to those who waited for it
     await Promise.all([...this.#links].map((link) => link.close()));
     await this.#broker.release();
     this.#connected = false;
     this.#closed.resolve(undefined);
   }
 
-  /** Looks the server up and connects, until that succeeds. */
-  async #find(signal: AbortSignal | undefined, first?: Found): Promise<ClientLink> {
-    const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
-    let found = first;
-    for (;;) {
-      found ??= await this.#lookup(until);
-      using endpoint = found.endpoint;
-      this.#generation = found.generation;
-      found = undefined;
-      const { requirement } = this.#options;
-      try {
-        const queue = await EventQueue.acquire();
-        const link = await ClientLink.open(queue, { endpoint, schema: this.#schema, requirement }, until);
-        this.#adopt(link);
-        return link;
-      } catch (error) {
-        // It died after the broker told of it: a lookup is no proof of life.
-        if (!(error instanceof ConnectionError)) throw error;
-      }
-    }
-  }
-
-  async #lookup(signal: AbortSignal): Promise<Found> {
-    const reply: XpcRecord = await this.#broker.lookup(this.name, this.#generation, signal);
-    const { endpoint, ok } = reply;
-    const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
-    if (ok !== true || !(endpoint instanceof Endpoint) || generation === undefined) {
-      throw new Error(
-        `Cannot find "${this.name}": ${String(reply["message"] ?? "the broker's answer is not valid")}`,
-      );
-    }
-    return { endpoint, generation: BigInt(generation) };
-  }
-
-  #adopt(link: ClientLink): void {
+  #adopt(link: ClientLink): ClientLink {
     this.#links.add(link);
     this.#connected = true;
     this.#pid = link.pid;
     void link.closed.then((error) => this.#lost(link, error));
+    return link;
   }
 
   async #lost(link: ClientLink, error: ConnectionError): Promise<void> {
@@ -220,11 +208,12 @@ export class Client implements AsyncDisposable {
     this.#connected = false;
     if (this.#options.reconnect === false) {
       const refused = Promise.reject(error);
-      refused.catch(() => {}); // told to who calls `open`
+      refused.catch(() => {}); // told to those who call `open`
       this.#link = refused;
       this.#closed.resolve(error);
     } else {
-      this.#link = this.#find(undefined);
+      const next = this.#search.again(this.#stop.signal, (trouble) => this.#trouble = trouble);
+      this.#link = next.then((link) => this.#adopt(link));
       this.#link.catch(() => {}); // likewise
     }
     await link.orphan();
@@ -257,6 +246,7 @@ export class Client implements AsyncDisposable {
  */
 export async function connect(name: string, options: ConnectOptions = {}): Promise<Client> {
   checkServiceName(name);
+  checkConnectOptions(name, options);
   options.signal?.throwIfAborted();
   const schema = await hashSchema(options.schema);
   return await new Client(name, BrokerClient.acquire(options.broker), schema, options).start();
@@ -284,11 +274,12 @@ export async function describe(endpoint: Endpoint, timeout: number): Promise<Reg
   return regions.flatMap((region) => {
     if (typeof region !== "object" || region === null) return [];
     const { name, clients, byteLength, generation, revision } = region as XpcRecord;
+    if (typeof name !== "string" || typeof clients !== "string") return []; // the server does not follow the protocol
     const most = Number.MAX_SAFE_INTEGER;
     return [{
-      name: String(name),
+      name,
       byteLength: integerOf(byteLength, most) ?? 0,
-      clients: String(clients),
+      clients,
       generation: integerOf(generation, most) ?? 0,
       revision: integerOf(revision, most) ?? 0,
     }];

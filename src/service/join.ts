@@ -1,7 +1,5 @@
-import { Endpoint } from "../xpc/endpoint.ts";
-import { disposeValue } from "../xpc/mod.ts";
 import { BrokerClient } from "../broker/broker_client.ts";
-import { hashSchema, integerOf } from "../link/protocol.ts";
+import { hashSchema } from "../link/protocol.ts";
 import { Client, type ConnectOptions } from "./client.ts";
 import { prepare, type ServeOptions, type Server } from "./server.ts";
 
@@ -35,23 +33,12 @@ export async function join(name: string, options: JoinOptions): Promise<Server |
   const server = await prepare(name, options);
   try {
     const reply = await server.register("join", options.signal);
-    try {
-      if (reply["ok"] !== true) throw new Error(`Cannot join "${name}": ${String(reply["message"])}`);
-      if (reply["registered"] === true) return server;
-      const { endpoint } = reply;
-      const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
-      if (!(endpoint instanceof Endpoint) || generation === undefined) {
-        throw new Error(`Cannot join "${name}": the broker's answer is not valid`);
-      }
-      delete (reply as Record<string, unknown>)["endpoint"];
-      const broker = BrokerClient.acquire(options.broker);
-      const schema = await hashSchema(options.schema);
-      const client = new Client(name, broker, schema, options, { endpoint, generation: BigInt(generation) });
-      await server.close();
-      return await client.start();
-    } finally {
-      disposeValue(reply);
-    }
+    if (reply.registered) return server;
+    const broker = BrokerClient.acquire(options.broker);
+    const schema = await hashSchema(options.schema);
+    const client = new Client(name, broker, schema, options, reply);
+    await server.close();
+    return await client.start();
   } catch (error) {
     await server.close();
     throw error;

@@ -1,18 +1,21 @@
-import type { XpcRecord } from "../xpc/mod.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
-import { aborted, BrokerClient, type BrokerListener, type BrokerSelection } from "../broker/broker_client.ts";
-import { hashSchema, integerOf } from "../link/protocol.ts";
+import { aborted } from "../broker/abort.ts";
+import { BrokerClient, type BrokerListener, type BrokerSelection } from "../broker/broker_client.ts";
+import { type BrokerEvent, RefusedError, type RegisterReply } from "../broker/replies.ts";
+import { hashSchema } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
-import { checkRegionName, type RegionOptions } from "../link/served_region.ts";
+import type { LinkedRegion } from "../link/linked_region.ts";
+import type { RegionOptions } from "../link/served_region.ts";
+import { WritableRegion } from "../exchange/region.ts";
 import { NameTakenError } from "./errors.ts";
-import type { WritableRegion } from "../exchange/region.ts";
+import { checkServeOptions } from "./options.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
   /** The regions, by name. More can be added later. */
   regions: Readonly<Record<string, RegionOptions>>;
   /**
-   * What to do if another app serves the name: fail, or take its place (it is told, and ends).
+   * What to do if another app serves the name: fail, or take its place (the other server ends).
    *
    * @default {"reject"}
    */
@@ -23,9 +26,9 @@ export interface ServeOptions {
    * @default {undefined}
    */
   schema?: string | undefined;
-  /** Gives up waiting for the broker. */
+  /** Ends the wait for the broker with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Which broker to tell. */
+  /** The broker to register with. */
   broker?: BrokerSelection | undefined;
   /** A code-signing requirement for clients. macOS only. */
   requirement?: string | undefined;
@@ -33,7 +36,7 @@ export interface ServeOptions {
 
 /** A server of regions under a name. It registers again by itself when the broker dies. */
 export class Server implements AsyncDisposable {
-  /** Tells a server from a client, where `join` made it. */
+  /** Discriminates the result of `join()`. */
   readonly role = "server";
   /** The name of the service. */
   readonly name: string;
@@ -41,7 +44,10 @@ export class Server implements AsyncDisposable {
   readonly #broker: BrokerClient;
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #listener: BrokerListener;
+  readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
   #generation = 0;
+  /** The last event that a registration was replaced whose own reply has not come yet. */
+  #replacedEarly: { generation: number; pid: number } | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal Takes over the host and one use of the broker client. */
@@ -51,7 +57,7 @@ export class Server implements AsyncDisposable {
     this.#broker = broker;
     this.#listener = {
       reconnected: () => void this.#again(),
-      event: (values) => this.#event(values),
+      event: (event) => this.#event(event),
     };
   }
 
@@ -78,13 +84,7 @@ export class Server implements AsyncDisposable {
    * @throws {Deno.errors.NotFound} if there is none of that name
    */
   region(name: string): WritableRegion {
-    const served = this.#host.regions.get(name);
-    if (served !== undefined) return served.region;
-    throw new Deno.errors.NotFound(
-      `Cannot find the region "${name}": this server has ${
-        this.regions.map((known) => `"${known}"`).join(", ")
-      }`,
-    );
+    return this.#wrap(this.#host.region(name));
   }
 
   /**
@@ -93,12 +93,12 @@ export class Server implements AsyncDisposable {
    * @param name its name, 1 to 128 characters
    * @param options its length, and what clients may do
    * @returns the region
-   * @throws {TypeError} if there is one of that name: use {@linkcode replace}
+   * @throws {TypeError} if there is one of that name (use {@linkcode replace}), an option is not valid, or the server
+   *   is closed
    * @throws {RangeError} if the length is not valid, or there are 256 regions
    */
   async add(name: string, options: RegionOptions): Promise<WritableRegion> {
-    if (this.#host.regions.has(name)) throw new TypeError(`Cannot add the region "${name}": there is one`);
-    return await this.#host.put(name, options);
+    return this.#wrap(await this.#host.add(name, options));
   }
 
   /**
@@ -109,11 +109,17 @@ export class Server implements AsyncDisposable {
    * @param options its length; what clients may do stays
    * @returns the region
    * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if an option is not valid, or the server is closed
    * @throws {RangeError} if the length is not valid
    */
   async replace(name: string, options: RegionOptions): Promise<WritableRegion> {
-    this.region(name);
-    return await this.#host.put(name, options);
+    return this.#wrap(await this.#host.replace(name, options));
+  }
+
+  #wrap(linked: LinkedRegion): WritableRegion {
+    let region = this.#wrapped.get(linked);
+    if (region === undefined) this.#wrapped.set(linked, region = new WritableRegion(linked));
+    return region;
   }
 
   /** Ends the registration and all connections, closes every region. Idempotent. */
@@ -128,14 +134,19 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * @internal Registers; gives the broker's reply, or what it would say if another server of this realm has the
-   * name. A reply with `registered` true makes this one serve.
+   * @internal Registers the name.
+   *
+   * @throws {NameTakenError} if another app serves it
    */
-  async register(policy: "reject" | "replace" | "join", signal: AbortSignal | undefined): Promise<XpcRecord> {
+  async register(
+    policy: "reject" | "replace" | "join",
+    signal: AbortSignal | undefined,
+  ): Promise<RegisterReply> {
     const other = this.#broker.claims.get(this.name);
     if (other instanceof Server) {
-      if (policy === "join") return await this.#broker.lookup(this.name, 0n, signal);
-      if (policy === "reject") return { ok: false, code: "name_taken", pid: BigInt(Deno.pid) };
+      // The broker sees this realm as one peer, and would let it register its own name anew.
+      if (policy === "join") return { registered: false, ...await this.#broker.lookup(this.name, 0, signal) };
+      if (policy === "reject") throw new NameTakenError(this.name, Deno.pid);
       await other.#evict(Deno.pid);
     }
     this.#broker.claims.set(this.name, this);
@@ -147,19 +158,22 @@ export class Server implements AsyncDisposable {
   async #register(
     policy: "reject" | "replace" | "join",
     signal: AbortSignal | undefined,
-  ): Promise<XpcRecord> {
+  ): Promise<RegisterReply> {
     using endpoint = this.#host.endpoint();
-    const after = BigInt(this.#generation);
-    const reply = await this.#broker.request(
-      { op: "register", name: this.name, endpoint, policy, after },
-      signal,
-    );
-    if (reply["ok"] === true && reply["registered"] === true) {
+    try {
+      const reply = await this.#broker.register(
+        { name: this.name, endpoint, policy, after: this.#generation },
+        signal,
+      );
       // Where two brokers died in a row, two of these may be under way: the newest counts.
-      const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER) ?? 0;
-      this.#generation = Math.max(this.#generation, generation);
+      if (reply.registered) this.#generation = Math.max(this.#generation, reply.generation);
+      if (this.#replacedEarly?.generation === this.#generation) this.#replaced(this.#replacedEarly.pid);
+      return reply;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      if (error.holder !== undefined) throw new NameTakenError(this.name, error.holder);
+      throw new Error(`Cannot serve "${this.name}": ${error.message}`, { cause: error });
     }
-    return reply;
   }
 
   /** Another broker: who served is in the right against who came while there was none. */
@@ -172,11 +186,17 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  #event(values: XpcRecord): void {
-    if (values["event"] !== "replaced" || values["name"] !== this.name) return;
-    if (values["generation"] !== BigInt(this.#generation)) return;
-    this.#generation = 0; // it is another's now: nothing to unregister
-    void this.#evict(Number(values["pid"]));
+  #event(event: BrokerEvent): void {
+    if (event.event !== "replaced" || event.name !== this.name) return;
+    // No order is promised between an event and a reply: this one may come before the reply to `register`.
+    if (event.generation > this.#generation) this.#replacedEarly = event;
+    else if (event.generation === this.#generation) this.#replaced(event.pid);
+  }
+
+  /** Another app has the registration now: there is nothing to unregister. */
+  #replaced(pid: number): void {
+    this.#generation = 0;
+    void this.#evict(pid);
   }
 
   /** Another serves the name. */
@@ -191,9 +211,9 @@ export class Server implements AsyncDisposable {
     // After the connections: who looks it up now waits for the next server instead of finding a dead one. Releasing
     // the broker's connection would unregister too, but it may be shared.
     if (this.#generation > 0) {
-      const generation = BigInt(this.#generation);
+      const registration = { name: this.name, generation: this.#generation };
       const timeout = AbortSignal.timeout(UNREGISTER_TIMEOUT);
-      await this.#broker.request({ op: "unregister", name: this.name, generation }, timeout).catch(() => {});
+      await this.#broker.unregister(registration, timeout).catch(() => {});
     }
     if (this.#broker.claims.get(this.name) === this) this.#broker.claims.delete(this.name);
     await this.#broker.release();
@@ -207,7 +227,7 @@ const UNREGISTER_TIMEOUT = 2000;
 /** @internal Makes a server with its regions that has not registered. */
 export async function prepare(name: string, options: Omit<ServeOptions, "policy">): Promise<Server> {
   checkServiceName(name);
-  for (const region of Object.keys(options.regions)) checkRegionName(region);
+  checkServeOptions(name, options);
   options.signal?.throwIfAborted();
   const host = await Host.create({
     schema: await hashSchema(options.schema),
@@ -215,7 +235,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
   });
   try {
     for (const [region, regionOptions] of Object.entries(options.regions)) {
-      await host.put(region, regionOptions);
+      await host.add(region, regionOptions);
     }
   } catch (error) {
     await host.close();
@@ -257,10 +277,8 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
 export async function serve(name: string, options: ServeOptions): Promise<Server> {
   const server = await prepare(name, options);
   try {
-    const reply = await aborted(server.register(options.policy ?? "reject", options.signal), options.signal);
-    if (reply["ok"] === true) return server;
-    if (reply["code"] === "name_taken") throw new NameTakenError(name, Number(reply["pid"]));
-    throw new Error(`Cannot serve "${name}": ${String(reply["message"])}`);
+    await aborted(server.register(options.policy ?? "reject", options.signal), options.signal);
+    return server;
   } catch (error) {
     await server.close();
     throw error;

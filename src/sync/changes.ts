@@ -1,6 +1,5 @@
-import { describeError } from "../../ffi/errno.ts";
-import type { Life, RevisionPlace } from "./revisions.ts";
-import { MOST_BLOCKING, SPIN_ONLY, spinOf } from "./waiting.ts";
+import { Parking, type ParkingPlace } from "./parking.ts";
+import { MAX_SPIN_ON_LOOP, revisionOf, signalOf, SPIN_ONLY, spinOf } from "./waiting.ts";
 
 /** A change of a region. */
 export interface Change {
@@ -32,18 +31,21 @@ export interface ChangesOptions {
 }
 
 /** Where to look for changes, and what the waits of the region share. */
-export interface ChangesPlace extends RevisionPlace {
+export interface ChangesPlace extends ParkingPlace {
   /** The generation that is mapped. */
   readonly mapped: number;
-  readonly life: Life;
 }
 
 const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
 
+/** How long changes may follow each other without a turn of the event loop, in milliseconds. */
+const MAX_RUN = 8;
+
 /**
  * The changes of a region, one after the other: `for await (const { revision } of region.changes())`.
  *
- * It is no generator, which takes four turns of the event loop from a wake to who waits for it; this takes one.
+ * It is not a generator: a generator takes four turns of the microtask queue from the wake to the loop's body, this
+ * takes one.
  */
 export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   readonly #place: ChangesPlace;
@@ -54,18 +56,20 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   #returned = false;
   /** The `next()` that waits; the one behind it waits for that. */
   #pending: Promise<IteratorResult<Change, undefined>> | undefined;
-  #look: (() => void) | undefined;
+  #parking: Parking<IteratorResult<Change, undefined>> | undefined;
+  /** When changes began to follow each other without a turn of the event loop, in nanoseconds; 0: not now. */
+  #runningSince = 0;
 
   /** @internal */
   constructor(place: ChangesPlace, options: ChangesOptions) {
     this.#place = place;
-    this.#signal = options.signal;
-    this.#spin = Math.min(spinOf(options), MOST_BLOCKING);
-    this.#after = options.after ?? 0;
+    this.#signal = signalOf(options);
+    this.#spin = Math.min(spinOf(options), MAX_SPIN_ON_LOOP);
+    this.#after = revisionOf(options.after ?? 0, "after");
     this.#told = place.mapped;
   }
 
-  /** Itself. */
+  /** Returns itself. */
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -84,7 +88,8 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     }
     try {
       const found = this.#poll() ?? this.#spinFor();
-      return found === undefined ? this.#park() : Promise.resolve(found);
+      if (found === undefined) return this.#keep(this.#park());
+      return this.#hasRunLong() ? this.#keep(this.#takeTurn(found)) : Promise.resolve(found);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -93,11 +98,11 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   /** Ends the iteration; a `next()` that waits is done. */
   return(): Promise<IteratorResult<Change, undefined>> {
     this.#returned = true;
-    this.#look?.();
+    this.#parking?.check();
     return Promise.resolve(DONE);
   }
 
-  /** What there is to tell now, if anything. */
+  /** Gives what there is to tell now, if anything. */
   #poll(): IteratorResult<Change, undefined> | undefined {
     const { queue: { library: { shim } }, revision, generation, mapped, life } = this.#place;
     if (this.#returned) return DONE;
@@ -121,71 +126,38 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     return this.#poll();
   }
 
-  /** Resolves with what there is to tell, once there is something. What is to clean up is done before. */
+  /** Remembers the `next()` that waits while it does. */
+  #keep(waiting: Promise<IteratorResult<Change, undefined>>): Promise<IteratorResult<Change, undefined>> {
+    this.#pending = waiting;
+    return waiting;
+  }
+
+  /** Parks until there is something to tell. */
   #park(): Promise<IteratorResult<Change, undefined>> {
-    const { life, bell } = this.#place;
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Change, undefined>>();
-    let result: (() => void) | undefined;
-    const finish = (): void => {
-      life.waits.delete(promise);
-      life.checks.delete(look);
-      this.#signal?.removeEventListener("abort", look);
-      this.#pending = this.#look = undefined;
-      if (result !== undefined) result();
-      else resolve(this.#park()); // a thread that woke for a revision that was there for a moment only
-    };
-    const look = (): void => {
-      if (result !== undefined) return;
-      try {
-        const found = this.#poll();
-        if (found === undefined) return;
-        result = () => resolve(found);
-      } catch (error) {
-        result = () => reject(error);
-      }
-      leave();
-    };
-    const leave = bell.ready() ? this.#onBell(look, finish) : this.#onThread(look, finish);
-    life.waits.add(promise);
-    life.checks.add(look);
-    this.#signal?.addEventListener("abort", look, { once: true });
-    this.#look = look;
-    this.#pending = promise;
-    // Parked by now, then the look at the word; a commit does the reverse, so that one of the two sees the other.
-    look();
-    return promise;
-  }
-
-  /** Parks on the doorbell; gives how to leave it. */
-  #onBell(look: () => void, finish: () => void): () => void {
-    const { parked, bell } = this.#place;
-    bell.add(look);
-    parked.enter();
-    return () => {
-      parked.leave();
-      bell.remove(look);
-      finish();
-    };
-  }
-
-  /** Has a native thread wait; gives how to end that. Only when it has ended is the wait over. */
-  #onThread(look: () => void, finish: () => void): () => void {
-    const { queue, revision, parked, name } = this.#place;
-    const { shim } = queue.library;
-    let ended = false;
-    const request = queue.expect(() => {
-      ended = true;
-      look(); // leaves by itself, unless it was told to before
-      finish();
+    this.#runningSince = 0;
+    const parking = new Parking(this.#place, this.#after, () => this.#poll(), this.#signal);
+    this.#parking = parking;
+    return parking.promise.then((found) => {
+      this.#pending = this.#parking = undefined;
+      return found ?? this.#keep(this.#park());
+    }, (error) => {
+      this.#pending = this.#parking = undefined;
+      throw error;
     });
-    const { address } = parked;
-    const error = shim.shim_revision_wait_async(queue.handle, request, revision, address, this.#after, -1);
-    if (error !== 0) {
-      queue.forget(request);
-      throw new Error(`Cannot wait for changes of "${name}": ${describeError(error)}`);
-    }
-    return () => {
-      if (!ended) shim.shim_wait_cancel(queue.handle, request);
-    };
+  }
+
+  /** Whether changes followed each other for so long that timers, signals and sockets have to get their turn. */
+  #hasRunLong(): boolean {
+    const now = this.#place.queue.library.shim.shim_clock();
+    if (this.#runningSince === 0) this.#runningSince = now;
+    return now - this.#runningSince > MAX_RUN * 1e6;
+  }
+
+  /** Gives the event loop a turn, then what is newest. */
+  async #takeTurn(found: IteratorResult<Change, undefined>): Promise<IteratorResult<Change, undefined>> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#runningSince = 0;
+    this.#pending = undefined;
+    return this.#poll() ?? found;
   }
 }

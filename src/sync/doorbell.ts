@@ -1,95 +1,75 @@
-import { type Library } from "../../ffi/load.ts";
-import { cString } from "../../ffi/memory.ts";
 import { describeError } from "../../ffi/errno.ts";
+import type { EventQueue } from "../xpc/event_queue.ts";
+import { WakeSocket } from "../xpc/wake_socket.ts";
 
-/**
- * How many turns those who were woken have before the next read, which takes microseconds that they would wait. From
- * the ring to the one who iterates over `changes()` it is one or two; a few more are for what that one calls.
- */
-const TURNS = 8;
-
-/**
- * A socket that this realm's event loop reads and a peer rings: the cheapest way to wake an idle event loop, since
- * it wakes on its own thread.
- *
- * Deno cannot read a descriptor that it did not open. So the socket is made through a path, in a private folder
- * that exists for a moment; the other end goes to the peer as a descriptor.
- */
+/** A socket that this realm's event loop reads and the other side rings: the cheapest way to wake an idle event loop. */
 export class Doorbell {
-  readonly #connection: Deno.Conn;
-  readonly #ended: Promise<void>;
+  readonly #queue: EventQueue;
+  readonly #ring: () => void;
+  readonly #readFd: number;
+  #socket: WakeSocket | undefined;
+  #ringFd: number;
+  #ended = false;
 
   /**
    * Makes a doorbell.
    *
-   * @param library the libraries
-   * @param ring called at each ring, perhaps once for several
-   * @returns the bell and the descriptor to ring it by, which the caller closes; `undefined` where this process
-   *   lacks the permissions (read, write and net), or has no folder for temporary files
+   * @param queue the events of this realm
+   * @param ring called at each ring, perhaps once for several, and once when nobody can ring it any more
+   * @returns the doorbell
+   * @throws {Error} if the process has no descriptor left
    */
-  static async create(
-    library: Library,
-    ring: () => void,
-  ): Promise<{ bell: Doorbell; fd: number } | undefined> {
-    if (!permitted()) return undefined;
-    try {
-      return await make(library, (connection) => new Doorbell(connection, ring));
-    } catch {
-      // No folder for temporary files, or one whose path is too long for a socket: there is another way to wait.
-      return undefined;
-    }
+  static async open(queue: EventQueue, ring: () => void): Promise<Doorbell> {
+    const ends = new Int32Array(2);
+    const result = queue.library.shim.shim_queue_open_bell(queue.handle, ends);
+    if (result !== 0) throw new Error(`Cannot make a doorbell: ${describeError(result)}`);
+    const doorbell = new Doorbell(queue, ring, ends[0]!, ends[1]!);
+    doorbell.#socket = await WakeSocket.open(ends[0]!);
+    doorbell.#socket.listen(ring, () => doorbell.#end());
+    return doorbell;
   }
 
-  private constructor(connection: Deno.Conn, ring: () => void) {
-    this.#connection = connection;
-    this.#ended = this.#read(ring);
+  private constructor(queue: EventQueue, ring: () => void, readFd: number, ringFd: number) {
+    this.#queue = queue;
+    this.#ring = ring;
+    this.#readFd = readFd;
+    this.#ringFd = ringFd;
   }
 
-  async #read(ring: () => void): Promise<void> {
-    const bytes = new Uint8Array(256);
-    try {
-      while (await this.#connection.read(bytes) !== null) {
-        ring();
-        for (let turn = 0; turn < TURNS; turn++) await undefined;
-      }
-    } catch (error) {
-      // Closed under the read, by us.
-      if (!(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted)) {
-        throw error;
-      }
-    }
+  /**
+   * Whether it cannot be rung any more: every descriptor of the ringing end is closed, or whoever has one has shut it
+   * down.
+   */
+  get ended(): boolean {
+    return this.#ended;
   }
 
-  /** Closes the socket. Idempotent. */
+  /** The descriptor to ring it by, which this object closes. */
+  get ringFd(): number {
+    return this.#ringFd;
+  }
+
+  /** Closes our copy of the ringing end: the other side has its own. Idempotent. */
+  closeRingingEnd(): void {
+    if (this.#ringFd < 0) return;
+    this.#queue.library.shim.shim_descriptor_close(this.#ringFd);
+    this.#ringFd = -1;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#ring();
+  }
+
+  /** Closes the doorbell. Idempotent. */
   async close(): Promise<void> {
-    try {
-      this.#connection.close();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
-    await this.#ended;
+    if (this.#socket === undefined) return;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#ended = true;
+    this.closeRingingEnd();
+    this.#queue.library.shim.shim_queue_forget_bell(this.#queue.handle, this.#readFd);
+    await socket.close();
   }
-}
-
-/** Makes a socket through a path that exists for a moment only. */
-async function make(
-  library: Library,
-  wrap: (connection: Deno.Conn) => Doorbell,
-): Promise<{ bell: Doorbell; fd: number }> {
-  const folder = await Deno.makeTempDir({ prefix: "xpc-shmem-" }); // mode 0700
-  try {
-    const path = `${folder}/bell`;
-    using listener = Deno.listen({ transport: "unix", path });
-    const fd = library.shim.shim_bell_connect(cString(path));
-    if (fd < 0) throw new Error(`Cannot make a doorbell at "${path}": ${describeError(fd)}`);
-    return { bell: wrap(await listener.accept()), fd };
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** Whether sockets with a path can be made without asking the user. */
-function permitted(): boolean {
-  const names = ["read", "write", "net"] as const;
-  return names.every((name) => Deno.permissions.querySync({ name }).state === "granted");
 }

@@ -2,9 +2,11 @@ import type { Library } from "../../ffi/load.ts";
 import type { Address } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import { describeError } from "../../ffi/errno.ts";
+import { startTimer } from "../xpc/timer.ts";
 import {
+  MAX_SPIN_ON_LOOP,
   millisecondsOf,
-  MOST_BLOCKING,
+  signalOf,
   SPIN_ONLY,
   spinOf,
   type SyncWaitOptions,
@@ -15,17 +17,17 @@ import {
 /** `enum shim_mutex_result` */
 const Result = { busy: 0, locked: 1, abandoned: 2, timedOut: 3, cancelled: 4 } as const;
 
-/** `SHIM_MUTEX_OWNER`: the bits of the word that say who holds it. */
+/** `SHIM_MUTEX_OWNER`: the bits of the word with the number of the owner that holds it. */
 const OWNER = 0x3fff_ffff;
 
-/** A mutex that is held; `using` gives it back. */
+/** A mutex that is held; `using` unlocks it. */
 export interface LockGuard extends Disposable {
   /**
-   * Whether the holder before died while it held the mutex: what it guards may be half written. Told to one, the
-   * next holder.
+   * Whether the previous holder died while it held the mutex: what the mutex guards may be half written. Only the
+   * next holder is told.
    */
   readonly abandoned: boolean;
-  /** Gives the mutex back. Idempotent. */
+  /** Unlocks the mutex. Idempotent. */
   unlock(): void;
 }
 
@@ -42,7 +44,7 @@ class Guard implements LockGuard {
     const mutex = this.#mutex;
     if (mutex === undefined) return;
     this.#mutex = undefined;
-    mutex.leave();
+    mutex.unlock();
   }
 
   [Symbol.dispose](): void {
@@ -50,7 +52,7 @@ class Guard implements LockGuard {
   }
 }
 
-/** Somebody in this realm who waits in `lock()`. */
+/** A call of `lock()` in this realm that waits. */
 interface Waiter {
   readonly resolve: (guard: LockGuard) => void;
   readonly reject: (error: unknown) => void;
@@ -60,15 +62,15 @@ interface Waiter {
 export interface MutexPlace {
   /** The events of this realm. */
   readonly queue: EventQueue;
-  /** The word. */
+  /** The word. Behind it lies a word with the pid of the process that locked it last. */
   readonly word: Address;
-  /** Who we are: given by the server, never 0. */
+  /** The number of this end of the link, given by the server; never 0. */
   readonly owner: number;
 }
 
 /**
- * A mutex between processes, one a region. It belongs to a connection, not to a thread: when its holder dies, the
- * next who locks it learns so. It is not recursive; in one realm, those who `lock()` get it in order.
+ * A mutex between processes, one for each region. It belongs to a connection, not to a thread: when its holder dies,
+ * the next holder is told. It is not recursive. Calls of `lock()` in one realm get it in their order.
  *
  * @example
  * ```ts
@@ -87,7 +89,7 @@ export interface MutexPlace {
  */
 export class Mutex {
   readonly #events: EventQueue;
-  // Taken out of the place: a lock that nobody else wants takes no longer than a few steps through objects.
+  // Kept here rather than in the place: an uncontended lock takes no longer than a few steps through objects.
   readonly #shim: Library["shim"];
   readonly #word: Address;
   readonly #owner: number;
@@ -96,7 +98,7 @@ export class Mutex {
   #held = false;
   #request: number | undefined; // of the native wait for the first waiter
   #closed: string | undefined;
-  #idle: PromiseWithResolvers<void> | undefined; // for those who close while a native wait ends
+  #idle: PromiseWithResolvers<void> | undefined; // resolved when the native wait has ended, for close()
 
   /** @internal */
   constructor(place: MutexPlace, name: string) {
@@ -115,7 +117,7 @@ export class Mutex {
   /**
    * Locks it if nobody holds it.
    *
-   * @returns the guard, or `undefined` if it is held
+   * @returns the guard, or `undefined` if someone holds it
    * @throws {TypeError} if the region is closed
    */
   tryLock(): LockGuard | undefined {
@@ -130,12 +132,12 @@ export class Mutex {
    *
    * @param options how long to wait
    * @returns the guard
-   * @throws {DOMException} `TimeoutError` if it is not had in time
+   * @throws {DOMException} `TimeoutError` if it cannot be locked in time; the message says which process holds it
    * @throws the signal's reason, if it aborts first
    * @throws {TypeError} if the region is closed, now or meanwhile
    */
   async lock(options: WaitOptions = {}): Promise<LockGuard> {
-    const { signal } = options;
+    const signal = signalOf(options);
     signal?.throwIfAborted();
     const milliseconds = millisecondsOf(options);
     const spin = spinOf(options);
@@ -144,7 +146,7 @@ export class Mutex {
       let result = this.#shim.shim_mutex_try(this.#word, this.#owner);
       if (result === Result.busy && spin > 0 && milliseconds !== 0) {
         // Spins and does not park, and not for long: nothing else runs meanwhile.
-        const short = Math.min(spin, MOST_BLOCKING) / 1000;
+        const short = Math.min(spin, MAX_SPIN_ON_LOOP) / 1000;
         result = this.#shim.shim_mutex_wait(this.#word, this.#owner, SPIN_ONLY, short);
       }
       if (result === Result.locked || result === Result.abandoned) return this.#take(result);
@@ -153,13 +155,13 @@ export class Mutex {
   }
 
   /**
-   * Locks it, blocking this thread: for workers. Whoever holds it must not need this thread's event loop.
+   * Locks it, blocking this thread: for workers. The holder must not need this thread's event loop to unlock it.
    *
    * @param options how long to spin and to wait
    * @returns the guard
-   * @throws {DOMException} `TimeoutError` if it is not had in time
-   * @throws {TypeError} if the region is closed, or this realm holds the mutex or waits for it in `lock()`: that
-   *   would never end
+   * @throws {DOMException} `TimeoutError` if it cannot be locked in time; the message says which process holds it
+   * @throws {TypeError} if the region is closed, or this realm holds the mutex or waits for it in `lock()`: such a
+   *   wait would never end
    */
   lockSync(options: SyncWaitOptions = {}): LockGuard {
     const milliseconds = millisecondsOf(options);
@@ -168,26 +170,26 @@ export class Mutex {
     if (this.#held || this.#waiters.length > 0) throw this.#blocksItself();
     let result = this.#shim.shim_mutex_try(this.#word, this.#owner);
     if (result === Result.busy) {
-      // Held through another object for the same region, which was opened twice.
+      // This realm may hold it through another object for the same region, which was opened twice.
       if ((this.#shim.shim_word_load(this.#word) & OWNER) === this.#owner) throw this.#blocksItself();
       result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
     }
-    if (result === Result.timedOut) throw timeoutError(`lock "${this.#name}"`, milliseconds);
+    if (result === Result.timedOut) throw this.#timeoutError(milliseconds);
     return this.#take(result);
   }
 
-  /** @internal Gives it back: a guard's. */
-  leave(): void {
+  /** @internal For the guard. */
+  unlock(): void {
     this.#held = false;
     if (this.#closed === undefined) {
-      // -EPERM where it was taken from us, since we were declared dead: nothing is ours to give back.
+      // Fails where the server is gone and declared this end dead: then another holds it by now.
       this.#shim.shim_mutex_unlock(this.#word, this.#owner);
       if (this.#waiters.length > 0) this.#next();
     }
   }
 
   /**
-   * @internal Fails all who wait, gives the mutex back and ends the native wait: after this the word may be
+   * @internal Fails all waiting calls, unlocks the mutex and ends the native wait. Afterwards the word may be
    * unmapped.
    */
   async close(reason: string): Promise<void> {
@@ -208,6 +210,20 @@ export class Mutex {
     );
   }
 
+  /** Names the holder, as far as the words tell it: they are a peer's, so this is for people only. */
+  #timeoutError(milliseconds: number): DOMException {
+    const doing = `lock "${this.#name}"`;
+    if (this.#closed !== undefined) return timeoutError(doing, milliseconds);
+    const owner = this.#shim.shim_word_load(this.#word) & OWNER;
+    let why = ": another had it, and has just unlocked it";
+    if (owner === this.#owner) {
+      why = ": this realm holds it; an `await` or a `using` may be missing where it was locked";
+    } else if (owner !== 0) {
+      why = `: process ${this.#shim.shim_mutex_holder(this.#word)} holds it`;
+    }
+    return timeoutError(doing, milliseconds, why);
+  }
+
   #message(): string {
     return `Cannot lock "${this.#name}": ${this.#closed}`;
   }
@@ -224,19 +240,20 @@ export class Mutex {
   async #enqueue(milliseconds: number, signal: AbortSignal | undefined): Promise<LockGuard> {
     const { promise, resolve, reject } = Promise.withResolvers<LockGuard>();
     const waiter: Waiter = { resolve, reject };
-    const leave = (error: unknown): void => {
+    const fail = (error: unknown): void => {
       const index = this.#waiters.indexOf(waiter);
       if (index < 0) return;
       this.#waiters.splice(index, 1);
       reject(error);
-      // The native wait was for the first: it is started anew for the next one's time.
+      // The native wait was for the first call; it is started anew for the next one.
       if (index === 0) this.#cancel();
     };
-    const abort = (): void => leave(signal?.reason);
-    // Those behind the first have no native wait that would tell them.
-    const timer = milliseconds < 0
-      ? undefined
-      : setTimeout(() => leave(timeoutError(`lock "${this.#name}"`, milliseconds)), milliseconds);
+    const abort = (): void => fail(signal?.reason);
+    // Calls behind the first have no native wait that would end in time.
+    const stopTimer = startTimer(
+      milliseconds < 0 ? Infinity : milliseconds,
+      () => fail(this.#timeoutError(milliseconds)),
+    );
     signal?.addEventListener("abort", abort, { once: true });
     this.#waiters.push(waiter);
     this.#next();
@@ -244,7 +261,7 @@ export class Mutex {
       return await promise;
     } finally {
       signal?.removeEventListener("abort", abort);
-      clearTimeout(timer);
+      stopTimer();
     }
   }
 
@@ -271,18 +288,18 @@ export class Mutex {
     this.#request = undefined;
     const locked = result === Result.locked || result === Result.abandoned;
     if (this.#closed !== undefined) {
-      if (locked) this.#pass(result);
+      if (locked) this.#release(result);
       this.#idle?.resolve();
       return;
     }
     const waiter = locked ? this.#waiters.shift() : undefined;
     if (waiter !== undefined) waiter.resolve(this.#take(result));
-    else if (locked) this.#pass(result);
+    else if (locked) this.#release(result);
     else this.#next();
   }
 
-  /** Gives back what nobody waits for any more, as it was: the next holder is told what we were. */
-  #pass(result: number): void {
+  /** Releases a lock that nobody here waits for any more. Its next holder is told if it was abandoned before. */
+  #release(result: number): void {
     if (result === Result.abandoned) this.#shim.shim_mutex_abandon(this.#word, this.#owner);
     else this.#shim.shim_mutex_unlock(this.#word, this.#owner);
   }

@@ -1,7 +1,7 @@
 import type { Library } from "../../ffi/load.ts";
 import type { Address } from "../../ffi/types.ts";
 
-/** The word of this realm's that says, for one region, whether somebody here waits for the doorbell. */
+/** The word of one region that is set while someone in this realm waits for the doorbell. */
 export class ParkedWord {
   /** Where it is. */
   readonly address: Address;
@@ -19,7 +19,7 @@ export class ParkedWord {
     if (this.#count++ === 0) this.#library.shim.shim_revision_park(this.address);
   }
 
-  /** One less. */
+  /** One less waits. */
   leave(): void {
     if (--this.#count === 0) this.#library.shim.shim_revision_unpark(this.address);
   }

@@ -1,56 +1,6 @@
-import type { Address, ShimAudience } from "../../ffi/types.ts";
-import type { EventQueue } from "../xpc/event_queue.ts";
 import { Changes, type ChangesOptions } from "./changes.ts";
-import { PeerGoneError } from "./errors.ts";
-import type { ParkedWord } from "./parked_word.ts";
-import { millisecondsOf, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
-
-/** What tells a parked realm that something was committed. */
-export interface Bell {
-  /**
-   * Whether it can be used; the first call has it made. Until then, and where it cannot be made, a native thread
-   * waits: nobody waits for the other side to know of a bell.
-   */
-  ready(): boolean;
-  /** Calls `listener` at each ring, until it is removed. */
-  add(listener: () => void): void;
-  remove(listener: () => void): void;
-}
-
-/** Where the revision of a region lives. */
-export interface RevisionPlace {
-  readonly queue: EventQueue;
-  /** The region's name, for errors. */
-  readonly name: string;
-  /** Its number. */
-  readonly index: number;
-  /** Its revision. */
-  readonly revision: Address;
-  /** The generation of it that is the newest. */
-  readonly generation: Address;
-  /** Our parked word for it. */
-  readonly parked: ParkedWord;
-  /** The word that says that the other side is gone, where there is only one. */
-  readonly gone: Address | null;
-  /** Whom a commit of ours wakes. */
-  readonly audience: ShimAudience;
-  /** What wakes us. */
-  readonly bell: Bell;
-}
-
-/** What the waits of one region share: whether they are over, and who is to be told. */
-export interface Life {
-  ended: { readonly error: Error | undefined } | undefined;
-  /** Has those who wait look whether they still have to. */
-  readonly checks: Set<() => void>;
-  /** Settled when nobody looks at the words any more. */
-  readonly waits: Set<Promise<unknown>>;
-}
-
-/** What waits for changes throw when the other side is gone. */
-export function goneError(name: string): PeerGoneError {
-  return new PeerGoneError(`Cannot wait for changes of "${name}": the server is gone`);
-}
+import { goneError, type Life, type RevisionPlace } from "./revision_place.ts";
+import { millisecondsOf, revisionOf, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
 
 /** The revisions of one generation of a region, as one realm sees them. */
 export class Revisions {
@@ -80,6 +30,7 @@ export class Revisions {
 
   /** Blocks this thread until the revision is not `after`. */
   waitSync(after: number, options: SyncWaitOptions): number {
+    revisionOf(after, "after");
     const milliseconds = millisecondsOf(options);
     const spin = spinOf(options);
     this.#check();
@@ -95,7 +46,7 @@ export class Revisions {
     return new Changes({ ...this.#place, mapped: this.#generation, life: this.#life }, options);
   }
 
-  /** Ends all waits, with an error or, without one, in order. After this the words may be unmapped. */
+  /** Ends all waits, with an error or, without one, in order. Afterwards the words may be unmapped. */
   async end(error?: Error): Promise<void> {
     this.#life.ended ??= { error };
     for (const check of this.#life.checks) check();

@@ -1,16 +1,21 @@
+import { inWords } from "../xpc/in_words.ts";
+
 /** How long a wait spins before it parks, in microseconds, unless told otherwise. */
-export const DEFAULT_SPIN = 50;
+const DEFAULT_SPIN = 50;
 
-/** The longest that a wait of the event loop's spins before it lets other things run, in microseconds. */
-export const MOST_BLOCKING = 1000;
+/** The longest time that a wait may spin on the event loop, where nothing else runs meanwhile, in microseconds. */
+export const MAX_SPIN_ON_LOOP = 1000;
 
-/** `SHIM_SPIN_ONLY` */
+/** The longest spin that parks afterwards, in microseconds: a minute. */
+const MAX_SPIN = 60_000_000;
+
+/** `SHIM_SPIN_ONLY`: never park. */
 export const SPIN_ONLY = 0xffff_ffff;
 
 /** Options of waits that park a thread. */
 export interface SyncWaitOptions {
   /**
-   * How long to wait at most, in milliseconds.
+   * The longest time to wait, in milliseconds.
    *
    * @default {Infinity}
    */
@@ -26,35 +31,68 @@ export interface SyncWaitOptions {
 
 /** Options of waits that leave the event loop running. */
 export interface WaitOptions extends SyncWaitOptions {
-  /** Gives the wait up. */
+  /** Ends the wait with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
 /**
  * The spin time as the shim takes it.
  *
- * @throws {RangeError} if it is negative or not a number
+ * @throws {RangeError} if it is not a number from 0 to `Infinity`
  */
 export function spinOf(options: SyncWaitOptions): number {
   const { spin } = options;
   if (spin === undefined) return DEFAULT_SPIN;
-  if (!(spin >= 0)) throw new RangeError(`Cannot spin for ${spin} microseconds: want 0 or more`);
-  return spin === Infinity ? SPIN_ONLY : Math.min(Math.ceil(spin), SPIN_ONLY - 1);
+  if (typeof spin !== "number" || !(spin >= 0) || (spin > MAX_SPIN && spin !== Infinity)) {
+    throw new RangeError(
+      `Cannot spin for ${
+        inWords(spin)
+      }: \`spin\` is a number of microseconds from 0 to ${MAX_SPIN}, or Infinity`,
+    );
+  }
+  return spin === Infinity ? SPIN_ONLY : Math.ceil(spin);
 }
 
 /**
- * The time to wait as the shim takes it: below 0 is for ever.
+ * The time to wait as the shim takes it: -1 means no timeout.
  *
- * @throws {RangeError} if it is negative or not a number
+ * @throws {RangeError} if it is not a number from 0 to `Infinity`
  */
 export function millisecondsOf(options: SyncWaitOptions): number {
   const { timeout } = options;
   if (timeout === undefined || timeout === Infinity) return -1;
-  if (!(timeout >= 0)) throw new RangeError(`Cannot wait for ${timeout} milliseconds: want 0 or more`);
+  if (typeof timeout !== "number" || !(timeout >= 0)) {
+    throw new RangeError(
+      `Cannot wait for ${inWords(timeout)}: \`timeout\` is a number of milliseconds, 0 or more`,
+    );
+  }
   return timeout;
 }
 
+/**
+ * The signal, checked.
+ *
+ * @throws {TypeError} if it is not an `AbortSignal`
+ */
+export function signalOf(options: { readonly signal?: AbortSignal | undefined }): AbortSignal | undefined {
+  const { signal } = options;
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw new TypeError(`Cannot wait with the signal ${inWords(signal)}: \`signal\` is an AbortSignal`);
+}
+
+/**
+ * A revision, checked. No revision is below 0, so that every revision comes after a negative number.
+ *
+ * @throws {TypeError} if it is not an integer
+ */
+export function revisionOf(value: number, option: string): number {
+  if (Number.isInteger(value)) return value; // a hostile peer may make revisions beyond 2 ** 53
+  throw new TypeError(
+    `Cannot wait for a revision after ${inWords(value)}: \`${option}\` is a revision, an integer`,
+  );
+}
+
 /** What a wait throws when its time is over. */
-export function timeoutError(doing: string, milliseconds: number): DOMException {
-  return new DOMException(`Cannot ${doing} within ${milliseconds} ms`, "TimeoutError");
+export function timeoutError(doing: string, milliseconds: number, why = ""): DOMException {
+  return new DOMException(`Cannot ${doing} within ${milliseconds} ms${why}`, "TimeoutError");
 }

@@ -1,5 +1,5 @@
 import { cString } from "../../ffi/memory.ts";
-import type { Address, ShimLink, XpcObject } from "../../ffi/types.ts";
+import type { ShimLink, XpcObject } from "../../ffi/types.ts";
 import { type Completion, ErrorCode, type EventQueue, type Sink } from "./event_queue.ts";
 import { ConnectionError, type ConnectionErrorKind } from "./errors.ts";
 
@@ -146,16 +146,24 @@ export class Link implements Sink {
     };
   }
 
-  /** See `shim_link_guard`. */
-  guard(words: Address, stride: number, count: number, owner: number, gone: Address | null): void {
-    if (this.#ended !== undefined) return;
-    this.queue.library.shim.shim_link_guard(this.#handle, words, stride, count, owner, gone);
-  }
-
-  /** Ends that: afterwards the words may be unmapped. */
-  unguard(): void {
-    if (this.#ended !== undefined) return;
-    this.queue.library.shim.shim_link_unguard(this.#handle);
+  /**
+   * Has a native function called when the connection becomes invalid, on XPC's thread: also while this realm sits in
+   * a synchronous wait.
+   *
+   * @param call a `void (*)(void *)` that is short and does not touch the connection
+   * @param context what it is called with; must stay valid until the result is called
+   * @returns ends that: afterwards `call` does not run any more
+   */
+  onDeath(call: Deno.PointerObject, context: Deno.PointerObject): () => void {
+    if (this.#ended !== undefined) throw this.#gone("watch a connection");
+    const { shim } = this.queue.library;
+    if (shim.shim_link_on_death(this.#handle, call, context) !== 0) {
+      throw new Error("Cannot watch a connection: no memory is left");
+    }
+    return () => {
+      // The native link, and with it what it would call, is released with the final event.
+      if (this.#ended === undefined) shim.shim_link_forget_death(this.#handle, context);
+    };
   }
 
   /** Cancels the connection and waits for its end. Idempotent. */

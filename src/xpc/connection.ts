@@ -1,13 +1,14 @@
 import { cString } from "../../ffi/memory.ts";
-import type { Address, ShimLink, XpcObject } from "../../ffi/types.ts";
-import { decode, MalformedMessage } from "./_decode.ts";
-import { encode } from "./_encode.ts";
+import type { ShimLink, XpcObject } from "../../ffi/types.ts";
+import { decode, MalformedMessage } from "./decode.ts";
+import { encode } from "./encode.ts";
 import { ErrorCode, EventQueue } from "./event_queue.ts";
 import { Link, type PeerCredentials } from "./_link.ts";
 import { checkServiceName } from "./service_name.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { ConnectionError } from "./errors.ts";
 import { IncomingMessage } from "./incoming_message.ts";
+import { startTimer } from "./timer.ts";
 import type { XpcRecord } from "./values.ts";
 
 /** What a connection does with what comes to it. Exceptions in here are reported as uncaught errors. */
@@ -196,12 +197,12 @@ export class Connection implements AsyncDisposable {
       reject(new DOMException(`Cannot get a reply: there was none within ${timeout} ms`, "TimeoutError"));
     };
     signal?.addEventListener("abort", abort, { once: true });
-    const timer = timeout === undefined ? undefined : setTimeout(expire, timeout);
+    const stopTimer = startTimer(timeout ?? Infinity, expire);
     try {
       return await promise;
     } finally {
       signal?.removeEventListener("abort", abort);
-      clearTimeout(timer);
+      stopTimer();
     }
   }
 
@@ -236,14 +237,12 @@ export class Connection implements AsyncDisposable {
     this.#link.require(requirement);
   }
 
-  /** @internal See `shim_link_guard`. */
-  guard(words: Address, stride: number, count: number, owner: number, gone: Address | null): void {
-    this.#link.guard(words, stride, count, owner, gone);
-  }
-
-  /** @internal */
-  unguard(): void {
-    this.#link.unguard();
+  /**
+   * @internal Has a native function called with `context` when the connection becomes invalid, on XPC's thread; the
+   * result ends that.
+   */
+  onDeath(call: Deno.PointerObject, context: Deno.PointerObject): () => void {
+    return this.#link.onDeath(call, context);
   }
 
   #receive(dictionary: XpcObject): void {

@@ -3,8 +3,8 @@ import type { XpcObject } from "../../ffi/types.ts";
 import { HeldObject } from "./_held.ts";
 
 /**
- * The right to connect to a {@linkcode Listener}, which can be sent to another process. It does nothing by
- * itself; any number of connections can be made from one, and they fail once the listener is closed.
+ * The right to connect to a {@linkcode Listener}, which can be sent to another process. Any number of connections
+ * can be made from one endpoint; they end when the listener is closed.
  *
  * @example
  * ```ts
@@ -27,7 +27,7 @@ export class Endpoint implements Disposable {
     this.held = new HeldObject(library, object);
   }
 
-  /** Gives the right up. Connections that were made from it live on. */
+  /** Releases the right. Connections that were made from it live on. */
   [Symbol.dispose](): void {
     this.held[Symbol.dispose]();
   }

@@ -1,8 +1,8 @@
 /**
  * Why a connection failed:
  *
- * - `"interrupted"`: the other side went away; a connection to a service lives on and its next message starts
- *   the service again.
+ * - `"interrupted"`: the other side ended. The connection to a service stays usable: the next message starts the
+ *   service again.
  * - `"invalid"`: the connection is over: it was closed, its other side is gone, or there is no such service.
  * - `"requirement"`: the other side does not meet the code-signing requirement (macOS).
  * - `"other"`: an error that this version does not know.

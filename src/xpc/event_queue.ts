@@ -1,6 +1,7 @@
 import { type Library, load } from "../../ffi/load.ts";
 import { cString, handleAt } from "../../ffi/memory.ts";
 import type { DispatchQueue, ShimLink, ShimQueue, XpcObject } from "../../ffi/types.ts";
+import { WakeSocket } from "./wake_socket.ts";
 
 /** `enum shim_event_kind` */
 const Kind = { message: 1, peer: 2, reply: 3, replyError: 4, error: 5, barrier: 6, wait: 7 } as const;
@@ -18,93 +19,106 @@ export interface Sink {
   message(dictionary: XpcObject): void;
   /** A new peer of a listener; the sink owns the link. */
   peer(link: ShimLink): void;
-  /** One of {@linkcode ErrorCode}; after `invalid` nothing follows. */
+  /** One of {@linkcode ErrorCode}; `invalid` is the last event of a link. */
   error(code: number): void;
 }
 
-/** The end of a request, a barrier or a wait: a reply (the receiver owns it), or a number. */
+/** Receives the result of a request, a barrier or a wait: a reply, which the receiver owns, or a number. */
 export type Completion = (reply: XpcObject | undefined, value: number) => void;
 
+/** The end of the socket that a new queue hands out, and the queue itself. */
+interface NativeQueue {
+  readonly handle: ShimQueue;
+  readonly target: DispatchQueue;
+  readonly wakeFd: number;
+}
+
 /**
- * The queue of events of this realm. Native threads fill it and call one thread-safe callback; JavaScript drains
- * it. It exists while somebody uses it, and keeps the event loop alive for as long.
+ * The queue of events of this realm. Native threads fill it and send a byte on a socket that the event loop reads;
+ * JavaScript drains it. It exists while somebody uses it, and keeps the event loop alive for as long.
+ *
+ * When the realm dies without releasing the queue (a terminated worker), the native side notices that the socket was
+ * closed and ends all that the realm has left behind.
  */
 export class EventQueue {
-  static #current: EventQueue | undefined;
+  static #current: Promise<EventQueue> | undefined;
 
   readonly library: Library;
   readonly handle: ShimQueue;
   /** The serial queue that XPC calls our blocks on: one thread for the whole realm. */
   readonly target: DispatchQueue;
-  readonly #callback: Deno.UnsafeCallback<{ parameters: ["pointer"]; result: "void" }>;
+  readonly #socket: WakeSocket;
   readonly #events = new DataView(new ArrayBuffer(CAPACITY * EVENT_BYTES));
   readonly #sinks = new Map<number, Sink>();
   readonly #completions = new Map<number, Completion>();
-  readonly #finished = Promise.withResolvers<void>();
   #users = 0;
   #lastRequest = 0;
+  #releasing: Promise<void> | undefined;
 
   /** The realm's queue. Each call must be matched by one of {@linkcode release}. */
   static async acquire(): Promise<EventQueue> {
-    const library = await load();
-    EventQueue.#current ??= new EventQueue(library);
-    EventQueue.#current.#users++;
-    return EventQueue.#current;
-  }
-
-  private constructor(library: Library) {
-    this.library = library;
-    this.#callback = Deno.UnsafeCallback.threadSafe(
-      { parameters: ["pointer"], result: "void" },
-      () => this.#drain(),
-    );
-    const handle = library.shim.shim_queue_create(this.#callback.pointer, null);
-    const target = library.dispatch.dispatch_queue_create(cString("io.jsr.xpc.shmem.events"), null);
-    if (handle === null || target === null) {
-      if (handle !== null) {
-        library.shim.shim_queue_stop(handle); // it has called nobody yet
-        library.shim.shim_queue_release(handle);
-      }
-      if (target !== null) library.dispatch.dispatch_release(target);
-      this.#callback.close();
-      throw new Error("Cannot start the queue of XPC events: no memory or thread is left");
+    EventQueue.#current ??= EventQueue.#create();
+    const current = EventQueue.#current;
+    let queue: EventQueue;
+    try {
+      queue = await current;
+    } catch (error) {
+      if (EventQueue.#current === current) EventQueue.#current = undefined;
+      throw error;
     }
-    this.handle = handle;
-    this.target = target;
+    // Its last user may have released it while we waited.
+    if (queue.#releasing !== undefined) return await EventQueue.acquire();
+    return queue.retain();
   }
 
-  /** One more user of a queue that is in use. */
+  static async #create(): Promise<EventQueue> {
+    const library = await load();
+    const native = makeNative(library);
+    const socket = await WakeSocket.open(native.wakeFd);
+    const queue = new EventQueue(library, native, socket);
+    socket.listen(() => queue.#drain(), () => {});
+    return queue;
+  }
+
+  private constructor(library: Library, native: NativeQueue, socket: WakeSocket) {
+    this.library = library;
+    this.handle = native.handle;
+    this.target = native.target;
+    this.#socket = socket;
+  }
+
+  /** Adds one user to a queue that is in use. */
   retain(): this {
     this.#users++;
     return this;
   }
 
-  /** Gives the queue up. Resolves when it is gone, if this was the last user. */
+  /** Releases one use. Resolves when the queue is gone, if this was the last one. */
   async release(): Promise<void> {
     if (--this.#users > 0) return;
     EventQueue.#current = undefined;
-    const { shim, dispatch } = this.library;
-    shim.shim_queue_finish(this.handle);
-    await this.#finished.promise;
-    // The native thread leaves the callback when JavaScript has returned from it: surely by the next task.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    shim.shim_queue_stop(this.handle);
-    shim.shim_queue_release(this.handle);
-    dispatch.dispatch_release(this.target);
-    this.#callback.close();
+    this.#releasing = this.#release();
+    await this.#releasing;
   }
 
-  /** Says where the events of a link go. */
+  async #release(): Promise<void> {
+    const { shim, dispatch } = this.library;
+    shim.shim_queue_release(this.handle);
+    dispatch.dispatch_release(this.target);
+    await this.#socket.close();
+  }
+
+  /** Sends the events of a link to `sink`. */
   connect(id: number, sink: Sink): void {
     this.#sinks.set(id, sink);
   }
 
-  /** Ends that. */
+  /** Discards the events of a link from now on. */
   disconnect(id: number): void {
     this.#sinks.delete(id);
   }
 
-  /** A number for a request, and who is told of its end, once. */
+  /** Gives a number for a request whose result `completion` receives, once. */
   expect(completion: Completion): number {
     do {
       this.#lastRequest = (this.#lastRequest + 1) >>> 0;
@@ -113,25 +127,25 @@ export class EventQueue {
     return this.#lastRequest;
   }
 
-  /** Nobody waits any more; what still comes is released. */
+  /** Forgets a request: a result that still comes is released. */
   forget(request: number): void {
     this.#completions.delete(request);
   }
 
   #drain(): void {
     const { shim } = this.library;
-    for (;;) {
+    // A handler may release the queue.
+    while (this.#releasing === undefined) {
       const count = shim.shim_queue_drain(this.handle, this.#events, CAPACITY);
       if (count === 0) break;
       for (let index = 0; index < count; index++) {
         try {
           this.#dispatch(index * EVENT_BYTES);
         } catch (error) {
-          reportError(error); // an exception must not leave a native callback
+          reportError(error); // one handler's exception must not keep the others from their events
         }
       }
     }
-    if (shim.shim_queue_finished(this.handle)) this.#finished.resolve();
   }
 
   #dispatch(at: number): void {
@@ -174,4 +188,21 @@ export class EventQueue {
       this.library.shim.shim_link_release(link);
     }
   }
+}
+
+/** Makes the native queue and the dispatch queue, or neither. */
+function makeNative(library: Library): NativeQueue {
+  const { shim, dispatch } = library;
+  const wake = new Int32Array(1);
+  const handle = shim.shim_queue_create(wake);
+  const target = dispatch.dispatch_queue_create(cString("io.jsr.xpc.shmem.events"), null);
+  if (handle !== null && target !== null) return { handle, target, wakeFd: wake[0]! };
+  if (handle !== null) {
+    shim.shim_queue_release(handle);
+    shim.shim_descriptor_close(wake[0]!);
+  }
+  if (target !== null) dispatch.dispatch_release(target);
+  throw new Error(
+    "Cannot start the queue of XPC events: the process has no memory or descriptor left (see ulimit -n)",
+  );
 }

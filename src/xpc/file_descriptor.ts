@@ -4,8 +4,8 @@ import type { XpcObject } from "../../ffi/types.ts";
 import { HeldObject } from "./_held.ts";
 
 /**
- * A file descriptor that can be sent, or came in a message. It is a duplicate: the one that it was made of stays
- * its owner's.
+ * A file descriptor that can be sent, or came in a message. It is a duplicate: whoever opened the original closes
+ * the original.
  *
  * @example
  * ```ts
@@ -34,13 +34,13 @@ export class FileDescriptor implements Disposable {
    */
   static async from(fd: number): Promise<FileDescriptor> {
     const library = await load();
-    const object = Number.isInteger(fd) && fd >= 0 ? library.xpc.xpc_fd_create(fd) : null;
+    const object = isDescriptor(fd) ? library.xpc.xpc_fd_create(fd) : null;
     if (object === null) throw new RangeError(`Cannot duplicate descriptor ${fd}: it is not open`);
     return new FileDescriptor(library, object);
   }
 
   /**
-   * A new descriptor of this process, which the caller closes.
+   * Makes a new descriptor of this process, which the caller closes.
    *
    * @returns its number
    * @throws {TypeError} if this is disposed
@@ -48,7 +48,9 @@ export class FileDescriptor implements Disposable {
    */
   dup(): number {
     const fd = this.held.library.xpc.xpc_fd_dup(this.held.borrow("duplicate a descriptor"));
-    if (fd < 0) throw new Error("Cannot duplicate a descriptor: is the process at its limit (ulimit -n)?");
+    if (fd < 0) {
+      throw new Error("Cannot duplicate a descriptor: the process has no descriptor left (see ulimit -n)");
+    }
     return fd;
   }
 
@@ -59,12 +61,19 @@ export class FileDescriptor implements Disposable {
    * @throws {RangeError} if it is not open
    */
   close(fd: number): void {
+    // Checked first: the native call would take 3.7 for 3, and close another's descriptor.
+    if (!isDescriptor(fd)) throw new RangeError(`Cannot close descriptor ${fd}: it is not open`);
     const result = this.held.library.shim.shim_descriptor_close(fd);
     if (result !== 0) throw new RangeError(`Cannot close descriptor ${fd}: ${describeError(result)}`);
   }
 
-  /** Gives the duplicate up. */
+  /** Closes the duplicate. */
   [Symbol.dispose](): void {
     this.held[Symbol.dispose]();
   }
+}
+
+/** Whether it could be a descriptor: C takes 32 bits. */
+function isDescriptor(fd: number): boolean {
+  return Number.isInteger(fd) && fd >= 0 && fd <= 0x7fff_ffff;
 }

@@ -1,7 +1,7 @@
 import type { Library } from "../../ffi/load.ts";
 import type { XpcObject } from "../../ffi/types.ts";
-import { decode } from "./_decode.ts";
-import { fill } from "./_encode.ts";
+import { decode } from "./decode.ts";
+import { fill } from "./encode.ts";
 import type { Link, PeerCredentials } from "./_link.ts";
 import { ConnectionError } from "./errors.ts";
 import { disposeValue, type XpcRecord, type XpcValue } from "./values.ts";

@@ -1,6 +1,6 @@
 /**
- * A 64-bit signed integer, for peers that ask for `int64` by type: a plain `bigint` becomes an unsigned integer
- * where it is 0 or more. Both come back as `bigint`.
+ * A 64-bit signed integer, for peers that expect the type `int64`: a plain `bigint` of 0 or more is sent as
+ * `uint64`. Both come back as `bigint`.
  *
  * @example
  * ```ts
@@ -16,12 +16,16 @@ export class Int64 {
   readonly value: bigint;
 
   /**
-   * Marks a number as signed.
+   * Makes the integer.
    *
    * @param value from -2^63 to 2^63 - 1
+   * @throws {TypeError} if it is not a `bigint`
    * @throws {RangeError} if it is outside of that
    */
   constructor(value: bigint) {
+    if (typeof value !== "bigint") {
+      throw new TypeError(`Cannot make a 64-bit signed integer of ${value}: value must be a bigint`);
+    }
     if (BigInt.asIntN(64, value) !== value) {
       throw new RangeError(`Cannot make a 64-bit signed integer of ${value}: it is out of range`);
     }

@@ -35,6 +35,7 @@ export { SharedMemory } from "./shared_memory.ts";
 export { Uuid } from "./uuid.ts";
 export {
   disposeValue,
+  MAX_MESSAGE_ELEMENTS,
   MAXIMUM_DEPTH,
   MAXIMUM_MESSAGE_BYTES,
   type XpcRecord,

@@ -3,8 +3,8 @@ import type { XpcObject } from "../../ffi/types.ts";
 import { HeldObject } from "./_held.ts";
 
 /**
- * Memory on its way between processes: what a message carries of a writable region. Regions are made of it in
- * `src/memory`; by itself it can only be sent on.
+ * Writable memory on its way between processes, as a message carries it. It can be sent on; `Mapping.open` in
+ * `src/memory` maps it.
  */
 export class SharedMemory implements Disposable {
   /** @internal */
@@ -15,7 +15,7 @@ export class SharedMemory implements Disposable {
     this.held = new HeldObject(library, object);
   }
 
-  /** Gives the memory up. Mappings of it live on. */
+  /** Releases the memory. Mappings of it live on. */
   [Symbol.dispose](): void {
     this.held[Symbol.dispose]();
   }

@@ -15,14 +15,14 @@ export class Uuid {
   readonly bytes: Uint8Array;
 
   /**
-   * Makes a UUID of its bytes.
+   * Makes a UUID from its bytes.
    *
    * @param bytes 16 bytes, copied
    * @throws {RangeError} if there are not 16
    */
   constructor(bytes: Uint8Array) {
     if (bytes.length !== 16) {
-      throw new RangeError(`Cannot make a UUID: it has 16 bytes, current length is ${bytes.length}`);
+      throw new RangeError(`Cannot make a UUID: bytes must be 16 long, current length is ${bytes.length}`);
     }
     this.bytes = bytes.slice();
   }

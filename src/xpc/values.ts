@@ -46,11 +46,17 @@ export interface XpcRecord {
 /** The deepest nesting of arrays and dictionaries in a message, in levels. */
 export const MAXIMUM_DEPTH = 32;
 
+/**
+ * The most values that a message holds, in all of its arrays and dictionaries together. Each costs a call of libxpc,
+ * and so some hundred nanoseconds of the receiver's time.
+ */
+export const MAX_MESSAGE_ELEMENTS = 65_536;
+
 /** The most that strings, data and keys of a message add up to, in bytes; each value counts 16 on top. */
 export const MAXIMUM_MESSAGE_BYTES = 32 * 2 ** 20;
 
 /**
- * Gives up all descriptors, endpoints and shared memory in a value that nobody took out of it.
+ * Releases all descriptors, endpoints and shared memory in a value that nobody took out of it.
  *
  * @param value a message or a part of one
  */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { build } from "../../ffi/build/main.ts";
+import { ROOT } from "../../ffi/build/root.ts";
 import { TARGETS } from "../../ffi/targets.ts";
 import {
   addressMode,
@@ -8,7 +9,6 @@ import {
   compileTest,
   type Mode,
   MODES,
-  ROOT,
   sources,
 } from "../support/native.ts";
 

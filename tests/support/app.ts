@@ -98,6 +98,11 @@ const calls: Calls = {
   },
   fill: (p) => void writable(p).view(Uint8Array).fill(Number(p["value"])),
   commit: (p) => writable(p).commit(),
+  /** Commits without a pause for so many milliseconds. */
+  commitFor(p) {
+    const end = performance.now() + Number(p["milliseconds"]);
+    while (performance.now() < end) writable(p).commit();
+  },
   revision: (p) => region(p).revision,
   orphaned: (p) => region(p).orphaned,
   sum: (p) => sum(region(p)),

@@ -23,7 +23,7 @@ const calls: Calls = {
         using server = words.share();
         using mutexes = locks.share();
         using memory = frame.share();
-        if (op === "hello") message.reply({ ok: true, owner: 2n, server, locks: mutexes });
+        if (op === "hello") message.reply({ ok: true, version: 1n, owner: 2n, server, locks: mutexes });
         else if (op === "open") {
           message.reply({ ok: true, index: 0n, generation: 1n, byteLength: 4096n, memory });
         } else if (message.expectsReply) message.reply({ ok: true });

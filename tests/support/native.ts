@@ -4,11 +4,11 @@
  *
  * @module
  */
+import { ROOT } from "../../ffi/build/root.ts";
 import { fetchZig, runZig, type Zig, ZIG_VERSION } from "../../ffi/build/zig.ts";
 import { hostTarget } from "../../ffi/targets.ts";
 
-/** The project's folder. */
-export const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+export { ROOT };
 
 const OUTPUT = `${ROOT}/.build/native-tests`;
 

@@ -34,6 +34,12 @@ declare module "@std/assert" {
   ): Promise<E>;
   export function fail(message?: string): never;
 }
+declare module "@std/async/delay" {
+  export function delay(
+    milliseconds: number,
+    options?: { signal?: AbortSignal; persistent?: boolean },
+  ): Promise<void>;
+}
 declare module "@std/fmt/bytes" {
   export function format(bytes: number, options?: { binary?: boolean }): string;
 }
@@ -43,6 +49,12 @@ declare module "@std/fmt/colors" {
   export function green(text: string): string;
   export function red(text: string): string;
   export function yellow(text: string): string;
+}
+declare module "@std/path/posix" {
+  export function dirname(path: string): string;
+  export function fromFileUrl(url: string | URL): string;
+  export function join(path: string, ...paths: string[]): string;
+  export function normalize(path: string): string;
 }
 declare module "@std/streams/text-line-stream" {
   /** Text to lines; what comes after the last line break is a line too, unless it is empty. */

@@ -154,7 +154,7 @@ for (
 Deno.test({ name: "install and uninstall say which tool is missing", ignore }, async () => {
   await using mac = await Mac.make();
   const bare = mac.machine("/nowhere");
-  await assertRejects(() => mac.install({}, bare), AgentError, `Cannot run "launchctl": it is not here`);
+  await assertRejects(() => mac.install({}, bare), AgentError, `Cannot run "launchctl": it is not installed`);
   await assertRejects(() => mac.uninstall(bare), AgentError, `Cannot run "launchctl"`);
   const error = await assertRejects(
     () => mac.install({ runtime: "swift" }, bare),

@@ -1,3 +1,4 @@
+import { delay } from "@std/async/delay";
 import {
   assert,
   assertEquals,
@@ -188,7 +189,7 @@ async function childrenOf(pid: number, count: number): Promise<number[]> {
     // Not `ps` itself, which is a child of this test.
     const children = rows.flatMap(([child, parent]) => parent === pid && child !== undefined ? [child] : []);
     if (children.length >= count) return children;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
   }
   throw new Error("Cannot find the children");
 }
@@ -199,7 +200,7 @@ async function gone(pid: number): Promise<void> {
     const { stdout } = await new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).output();
     const state = new TextDecoder().decode(stdout).trim();
     if (state === "" || state.startsWith("Z")) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
   }
   throw new Error(`Cannot see the end of process ${pid}`);
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { judge } from "../../src/doctor/_exchange.ts";
+import { judge } from "../../src/doctor/exchange.ts";
 import type { Diagnosis, Finding } from "../../src/doctor/main.ts";
 
 const DOCTOR = new URL("../../src/doctor/main.ts", import.meta.url).href;
@@ -113,15 +113,14 @@ Deno.test("doctor warns of few descriptors", onLinux, async () => {
   assertStringIncludes(advice!, "ulimit -n");
 });
 
-Deno.test("doctor warns of a runtime folder that others can enter", onLinux, async () => {
+Deno.test("doctor fails where others can enter the runtime folder", onLinux, async () => {
   await using home = await Home.create();
   const open = `${home.path}/open`;
   await Deno.mkdir(open);
   await Deno.chmod(open, 0o755);
-  // Without one, names live in a folder of the user's that other tests and apps have too.
-  const { status, found } = (await home.examine(0, { XDG_RUNTIME_DIR: open }))("runtime folder");
-  assertEquals(status, "warn");
-  assertStringIncludes(found, "others can enter it (mode 0755)");
+  const { status, found } = (await home.examine(1, { XDG_RUNTIME_DIR: open }))("runtime folder");
+  assertEquals(status, "fail");
+  assertStringIncludes(found, `others can enter ${open} (mode 0755)`);
 });
 
 Deno.test("doctor refuses arguments that it does not know", async () => {

@@ -1,30 +1,148 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { TextLineStream } from "@std/streams/text-line-stream";
 
-/** Runs an example in a runtime directory of its own, so that its name clashes with nobody's. */
-function start(script: string, runtime: string): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", new URL(`../examples/studio/${script}`, import.meta.url).href],
-    env: { XDG_RUNTIME_DIR: runtime },
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
+/** A script of the examples that runs, and what it prints. */
+class Script implements AsyncDisposable {
+  readonly pid: number;
+  readonly #process: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+
+  /** Starts a script in a runtime directory of its own, so that its name clashes with nobody's. */
+  constructor(path: string, runtime: string) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", new URL(`../../examples/${path}`, import.meta.url).href],
+      env: { XDG_RUNTIME_DIR: runtime },
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.pid = this.#process.pid;
+    this.#lines = this.#process.stdout
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream())
+      .getReader();
+  }
+
+  /** The next line. */
+  async line(): Promise<string> {
+    const { value, done } = await this.#lines.read();
+    if (done) throw new Error("Cannot read a line: the script has ended");
+    return value;
+  }
+
+  /** Reads lines until one is as wanted, and gives it. */
+  async until(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const line = await this.line();
+      if (pattern.test(line)) return line;
+    }
+  }
+
+  /** All lines that are left, once the script has ended by itself and without an error. */
+  async rest(): Promise<string[]> {
+    const lines: string[] = [];
+    for (;;) {
+      const { value, done } = await this.#lines.read();
+      if (done) break;
+      lines.push(value);
+    }
+    const { code } = await this.#process.status;
+    assertEquals(code, 0);
+    return lines;
+  }
+
+  /** Kills the script if it runs still. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended
+    }
+    await this.#process.status;
+    await this.#lines.cancel();
+  }
+}
+
+/** Defines a test of an example: `start` runs one of its scripts, which ends with the test at the latest. */
+function example(name: string, test: (start: (path: string) => Script) => Promise<void>): void {
+  Deno.test(`example ${name}`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const runtime = await Deno.makeTempDir(); // mode 0700
+    stack.defer(() => Deno.remove(runtime, { recursive: true }));
+    await test((path) => stack.use(new Script(path, runtime)));
+  });
 }
 
 for (const first of ["server.ts", "client.ts"]) {
-  Deno.test(`the two scripts of the example find each other, ${first} first`, async () => {
-    const runtime = await Deno.makeTempDir(); // 0700
-    try {
-      const second = first === "server.ts" ? "client.ts" : "server.ts";
-      const processes = [start(first, runtime), start(second, runtime)];
-      const [server, client] = first === "server.ts" ? processes : processes.reverse();
-      const seen = new TextDecoder().decode((await client!.output()).stdout);
-      await server!.output();
-      const lines = seen.trimEnd().split("\n");
-      assertEquals(lines.at(-1), "the server is gone; its last frame is still here: 20");
-      assertMatch(lines.at(-2) ?? "", /^revision 20: from 20 to 20$/);
-      for (const line of lines.slice(0, -1)) assertMatch(line, /^revision (\d+): from \1 to \1$/);
-    } finally {
-      await Deno.remove(runtime, { recursive: true });
-    }
+  example(`studio: the two scripts find each other, ${first} first`, async (start) => {
+    const second = first === "server.ts" ? "client.ts" : "server.ts";
+    const scripts = [start(`studio/${first}`), start(`studio/${second}`)];
+    const [server, client] = first === "server.ts" ? scripts : scripts.reverse();
+    const lines = await client!.rest();
+    await server!.rest();
+    assertEquals(lines.at(-1), "the server is gone; its last frame is still here: 20");
+    assertMatch(lines.at(-2) ?? "", /^revision 20: from 20 to 20$/);
+    for (const line of lines.slice(0, -1)) assertMatch(line, /^revision (\d+): from \1 to \1$/);
   });
 }
+
+example("join: of two that start at once, one serves", async (start) => {
+  const apps = [start("join/app.ts"), start("join/app.ts")];
+  const first = await Promise.all(apps.map((app) => app.line()));
+  const [server, client] = first[0] === "this process serves" ? apps : apps.toReversed();
+  assertEquals(first.toSorted(), [`process ${server!.pid} serves`, "this process serves"]);
+  const counts = await Promise.all([client!.rest(), server!.line()]);
+  // Who ends last has seen all.
+  assert(counts.flat().includes("counted to 2000"), counts.flat().join("; "));
+});
+
+example("read_only: a client is refused what it must not do, and reads", async (start) => {
+  start("read_only/server.ts");
+  const lines = await start("read_only/client.ts").rest();
+  assertEquals(lines.length, 4);
+  assertMatch(lines[0]!, /^Cannot open "temperature" for writing: /);
+  for (const line of lines.slice(1)) assertMatch(line, /^revision \d+: (19|20|21)\.\d\d °C$/);
+});
+
+example("resize: a client follows a region through its sizes", async (start) => {
+  start("resize/server.ts");
+  const lines = await start("resize/client.ts").rest();
+  assertEquals(lines.length, 3);
+  const generations = lines.map((line) => {
+    const [, generation, width, height, bytes] =
+      /^generation (\d+): (\d+) x (\d+), (\d+) bytes$/.exec(line)?.map(Number) ?? [];
+    assertEquals(bytes, 8 + width! * height! * 4, line);
+    return generation!;
+  });
+  assert(generations[0]! < generations[1]! && generations[1]! < generations[2]!, lines.join("; "));
+});
+
+example("restart: a client goes on with the next server", async (start) => {
+  const client = start("restart/client.ts");
+  for (let life = 0; life < 2; life++) {
+    await using server = start("restart/server.ts");
+    await client.until(new RegExp(`^process ${server.pid}: \\d+$`));
+    await server[Symbol.asyncDispose](); // kill -9
+    await client.until(/^the server is gone$/);
+  }
+});
+
+example("crash: a server learns that the holder of the mutex died", async (start) => {
+  const server = start("crash/server.ts");
+  start("crash/client.ts");
+  assertEquals(await server.rest(), ["the client died half-way: 70 + 0 is not 100"]);
+});
+
+example("worker: a worker waits with waitSync()", async (start) => {
+  assertEquals(await start("worker/main.ts").rest(), [
+    "the sum of 1024 times 1 is 1024",
+    "the sum of 1024 times 2 is 2048",
+    "the sum of 1024 times 3 is 3072",
+  ]);
+});
+
+example("xpc: a listener answers a request", async (start) => {
+  assertEquals(await start("xpc/main.ts").rest(), [
+    "a connection from this process: true",
+    "shared memory true",
+  ]);
+});

@@ -3,7 +3,7 @@ import { connect, serve } from "../../mod.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import { load } from "../../ffi/load.ts";
 import { Mapping } from "../../src/memory/mod.ts";
-import { SERVER_BYTES } from "../../src/link/layout.ts";
+import { LOCK_BYTES, SERVER_BYTES } from "../../src/link/layout.ts";
 import {
   Connection,
   FileDescriptor,
@@ -141,7 +141,7 @@ Deno.test("a server survives 10,000 random messages, and its clients notice noth
   using shared = words.share();
   await bombard(
     () => Connection.toEndpoint(endpoint),
-    () => ({ op: "hello", version: 1n, layout: 1n, schema: null, words: shared }),
+    () => ({ op: "hello", min: 1n, max: 1n, layout: 2n, schema: null, words: shared }),
   );
   endpoint[Symbol.dispose]();
   assertEquals(server.clients, 1);
@@ -181,17 +181,20 @@ Deno.test("connect() does not believe a server that lies in its hello", { ignore
   using server = good.share();
   using memory = await Mapping.create(4096);
   using locks = memory.share();
+  using lockWords = await Mapping.create(LOCK_BYTES);
+  using long = lockWords.share();
   using output = await FileDescriptor.from(0);
   const hellos: (() => XpcRecord)[] = [
     () => ({}),
     () => ({ ok: true }),
-    () => ({ ok: true, owner: 2n, server: 1n, locks: 2n }),
-    () => ({ ok: true, owner: 1n, server, locks }), // that would be the server itself
-    () => ({ ok: true, owner: 2n ** 40n, server, locks }),
-    () => ({ ok: true, owner: 2n, server: words, locks }), // shorter than the layout
-    () => ({ ok: true, owner: 2n, server, locks }), // so are the locks
-    () => ({ ok: true, owner: 2n, server: output, locks }), // no memory at all
-    () => ({ ok: true, owner: "2", server: locks, locks: server }),
+    () => ({ ok: true, version: 1n, owner: 2n, server: 1n, locks: 2n }),
+    () => ({ ok: true, version: 2n, owner: 2n, server, locks: long }), // a version that was not offered
+    () => ({ ok: true, version: 1n, owner: 1n, server, locks }), // that would be the server itself
+    () => ({ ok: true, version: 1n, owner: 2n ** 40n, server, locks }),
+    () => ({ ok: true, version: 1n, owner: 2n, server: words, locks }), // shorter than the layout
+    () => ({ ok: true, version: 1n, owner: 2n, server, locks }), // so are the locks
+    () => ({ ok: true, version: 1n, owner: 2n, server: output, locks }), // no memory at all
+    () => ({ ok: true, version: 1n, owner: "2", server: locks, locks: server }),
   ];
   for (const hello of hellos) {
     await lie({ hello }, async (name, service) => {
@@ -222,7 +225,7 @@ Deno.test(
       { ok: true, index: 0n, generation: 1n, byteLength: 4096n, memory: "none" },
       { ok: false, code: 7n, message: null },
     ];
-    const hello = { ok: true, owner: 2n, server, locks };
+    const hello = { ok: true, version: 1n, owner: 2n, server, locks };
     let turn = 0;
     await lie({ hello: () => hello, open: () => opens[turn++] ?? {} }, async (name, service) => {
       await using client = await connect(name, { broker: { service } });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { ROOT } from "../../ffi/build/root.ts";
 import { RELEASE } from "../../src/broker/release.ts";
 import { hostTarget, TARGETS } from "../../ffi/targets.ts";
 import type { Diagnosis } from "../../src/doctor/main.ts";
@@ -6,7 +7,6 @@ import { readConfiguration, StagedProject } from "../support/jsr/package.ts";
 import { findPlug } from "../support/jsr/plug.ts";
 import { type Package, Registry } from "../support/jsr/registry.ts";
 
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname);
 const host = hostTarget();
 if (host === undefined) throw new Error("there is no library for this system");
 const LIBRARY = `ffi/lib/${host.name}/${host.library}`;
@@ -18,7 +18,7 @@ const SHIPPED = [
   "agent/PROTOCOL.md",
   "deno.json",
   ...["_ctypes", "checksums", "download", "errno", "libc", "libdispatch", "libxpc", "load", "memory", "shim"]
-    .concat("targets", "types").map((name) => `ffi/${name}.ts`),
+    .concat("plug", "targets", "types").map((name) => `ffi/${name}.ts`),
   ...Object.values(TARGETS).map(({ name, library }) => `ffi/lib/${name}/${library}`),
   "mod.ts",
 ];
@@ -38,7 +38,7 @@ function publish(): NonNullable<typeof published> {
 Deno.test("deno publish ships what is needed and nothing else", async () => {
   const { code, output, paths } = await publish();
   assertEquals(code, 0, output);
-  const modules = /^(agent|src\/(doctor|memory|service|sync|xpc))\/\w+\.ts$/;
+  const modules = /^(agent|agent\/install|src\/\w+)\/\w+\.ts$/;
   assertEquals(paths.filter((path) => !modules.test(path)), SHIPPED.toSorted());
   assertEquals(paths.filter((path) => /_test\.ts$|\.[ch]$|\.swift$/.test(path)), []);
   for (const [entry, path] of Object.entries((await readConfiguration()).exports)) {
@@ -60,7 +60,7 @@ Deno.test("what is shipped imports nothing that is not", async () => {
   for (const [path, bytes] of shipped.files) {
     if (!path.endsWith(".ts")) continue;
     const text = new TextDecoder().decode(bytes).replaceAll(/^\s*\*.*$/gm, "");
-    for (const [, specifier = ""] of text.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+    for (const [, specifier = ""] of text.matchAll(/(?<!")\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
       if (/^(jsr:|npm:|node:)/.test(specifier)) continue;
       const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
       assert(/^\.\.?\//.test(specifier) && shipped.files.has(target), `${path} imports "${specifier}"`);
@@ -219,7 +219,7 @@ Deno.test(`import from JSR: an altered library at the registry is refused, with 
   assertEquals([code, stdout], [1, ""]);
   assertMatch(
     stderr,
-    /InvalidData: Cannot use "http:.*\/ffi\/lib\/.*": its SHA-256 is [0-9a-f]{64}, should be [0-9a-f]{64}/,
+    /InvalidData: Cannot use "http:.*\/ffi\/lib\/.*": its SHA-256 is [0-9a-f]{64}, want [0-9a-f]{64}/,
   );
   assertStringIncludes(stderr, "XPC_SHMEM_LIBRARY");
   assertEquals(project.registry.count(LIBRARY), 2);

@@ -1,3 +1,4 @@
+import { delay } from "@std/async/delay";
 import { assertEquals } from "@std/assert";
 import { connect, serve } from "../../mod.ts";
 import { load } from "../../ffi/load.ts";
@@ -66,7 +67,7 @@ Deno.test({
 
 /** Lets the event loop run until something is so. */
 async function settled(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (!condition()) await delay(1);
 }
 
 /** The usage once it is no more than before: idle threads leave after some seconds. After ten, as it is. */
@@ -78,6 +79,6 @@ async function steady(before: ReturnType<typeof usage>): Promise<ReturnType<type
       now.threads <= before.threads;
     if (isSteady) return before;
     if (performance.now() > end) return now;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
   }
 }

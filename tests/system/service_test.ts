@@ -317,7 +317,7 @@ Deno.test("Server.region(), add() and replace() check names and lengths", async 
   await assertRejects(
     () => server.replace("frame", { byteLength: 1, clients: "read" }),
     TypeError,
-    "for good",
+    "access cannot change",
   );
   const sound = await server.add("sound", { byteLength: 10 });
   assertEquals([sound.byteLength, sound.generation, server.regions], [10, 1, ["frame", "sound"]]);

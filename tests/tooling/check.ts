@@ -5,17 +5,18 @@
  * @module
  */
 import { green, red } from "@std/fmt/colors";
-
-const root = new URL("../../", import.meta.url);
+import { ROOT } from "../../ffi/build/root.ts";
 
 /** What ships, by entry point. */
 const entries = Object.values<string>(
-  JSON.parse(await Deno.readTextFile(new URL("deno.json", root))).exports,
+  JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`)).exports,
 );
 
 const steps: Record<string, string[]> = {
-  types: ["check", "."],
+  types: ["check", "--quiet", "."],
   lint: ["lint"],
+  layers: ["run", "-A", "tests/tooling/layers.ts"],
+  unused: ["run", "-A", "tests/tooling/unused.ts"],
   format: ["run", "-A", "tests/tooling/format.ts"],
   "C style": ["run", "-A", "tests/tooling/c_style.ts"],
   documentation: ["doc", "--lint", ...entries],
@@ -24,9 +25,11 @@ const steps: Record<string, string[]> = {
 
 const failed: string[] = [];
 for (const [name, args] of Object.entries(steps)) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: root }).output();
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
   console.log(`${code === 0 ? green("ok") : red("failed")} ${name}`);
-  for (const [line] of new TextDecoder().decode(stdout).matchAll(/^skipped: .*$/gm)) console.log(`   ${line}`);
+  for (const [line] of new TextDecoder().decode(stdout).matchAll(/^skipped: .*$/gm)) {
+    console.log(`   ${line}`);
+  }
   if (code === 0) continue;
   failed.push(name);
   await Deno.stdout.write(stdout);

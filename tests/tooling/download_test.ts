@@ -1,8 +1,9 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { download, type DownloadOptions, type Plug } from "../../ffi/download.ts";
+import { download, type DownloadOptions } from "../../ffi/download.ts";
+import type { Plug } from "../../ffi/plug.ts";
 import { hostTarget, TARGETS } from "../../ffi/targets.ts";
 
-const BASE = "https://registry.example/@xpc/shmem/1.0.0/ffi/_download.ts";
+const BASE = "https://registry.example/@xpc/shmem/1.0.0/ffi/download.ts";
 const URL_OF_LIBRARY = "https://registry.example/@xpc/shmem/1.0.0/ffi/lib/x86_64-linux/libxpc_shmem.so";
 const target = TARGETS["x86_64-linux"];
 
@@ -173,6 +174,36 @@ Deno.test("download() keeps plug's line off stdout, and no other line", async ()
   assertEquals(console.log, log);
 });
 
+Deno.test("download() hides no line after downloads that overlapped, whichever ended first", async () => {
+  await using bench = await Bench.create();
+  const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const url = `Downloading ${URL_OF_LIBRARY}`;
+  const lines = await logged(async () => {
+    const started = ends.map(() => Promise.withResolvers<void>());
+    const downloads = ends.map((end, index) =>
+      bench.download({
+        plug: () =>
+          Promise.resolve({
+            download: async ({ location, url }) => {
+              started[index]!.resolve();
+              await end.promise;
+              console.log("Downloading", url);
+              await Deno.writeFile(`${location}/x.so`, LIBRARY);
+              return `${location}/x.so`;
+            },
+          }),
+      })
+    );
+    await Promise.all(started.map(({ promise }) => promise));
+    for (const [index, end] of ends.entries()) {
+      end.resolve();
+      await downloads[index];
+    }
+    console.log(url);
+  });
+  assertEquals(lines, [url]);
+});
+
 /** Runs a module text with exactly these flags; nobody can be asked for more. */
 async function run(
   text: string,
@@ -253,7 +284,7 @@ Deno.test("load() takes the library that XPC_SHMEM_LIBRARY names, where it may r
   const folder = await Deno.makeTempDir({ prefix: "xpc-library-" });
   try {
     const copy = `${folder}/another.so`;
-    const built = new URL(`../.build/${host.name}/${host.library}`, import.meta.url);
+    const built = new URL(`../../.build/${host.name}/${host.library}`, import.meta.url);
     await Deno.copyFile(built, copy);
     const text = `import { load } from "${ROOT}ffi/load.ts"; console.log((await load()).path);`;
     const env = { XPC_SHMEM_LIBRARY: copy };

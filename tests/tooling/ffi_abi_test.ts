@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   type AbiFacts,
   compareExports,
@@ -13,12 +13,11 @@ import {
 } from "../../ffi/build/compare.ts";
 import { readSystemExports } from "../../ffi/build/exports.ts";
 import { readFacts } from "../../ffi/build/facts.ts";
+import { ROOT } from "../../ffi/build/root.ts";
 import { fetchZig, type Zig } from "../../ffi/build/zig.ts";
 import { checkAbi } from "../../ffi/build/check_abi.ts";
 import { libxpc } from "../../ffi/libxpc.ts";
 import { shim } from "../../ffi/shim.ts";
-
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
 
 let zig: Promise<Zig> | undefined;
 function compiler(): Promise<Zig> {
@@ -318,6 +317,7 @@ Deno.test("the check:abi command fails and names the entry", async () => {
   const root = await Deno.makeTempDir({ prefix: "xpc-abi-test-" });
   try {
     await copy(`${ROOT}/ffi`, `${root}/ffi`);
+    await copy(`${ROOT}/src/link`, `${root}/src/link`);
     // The libraries are those of the project: their sources are the same.
     await Deno.symlink(`${ROOT}/.build`, `${root}/.build`);
     const table = await Deno.readTextFile(`${root}/ffi/libxpc.ts`);
@@ -327,8 +327,12 @@ Deno.test("the check:abi command fails and names the entry", async () => {
     );
     assert(wrong !== table);
     await Deno.writeTextFile(`${root}/ffi/libxpc.ts`, wrong);
+    const layout = await Deno.readTextFile(`${root}/src/link/layout.ts`);
+    const moved = layout.replace("STRIDE = 128", "STRIDE = 64");
+    assert(moved !== layout);
+    await Deno.writeTextFile(`${root}/src/link/layout.ts`, moved);
     const output = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-config", "--no-lock", `${root}/ffi/check_abi.ts`],
+      args: ["run", "-A", "--no-config", "--no-lock", `${root}/ffi/build/check_abi.ts`],
       env: { NO_COLOR: "1" },
     }).output();
     const stderr = new TextDecoder().decode(output.stderr);
@@ -338,7 +342,8 @@ Deno.test("the check:abi command fails and names the entry", async () => {
       stderr,
       "libxpc on Linux: xpc_int64_create: parameter 1 is i64 in C, u64 in the table\n",
     );
-    assertStringIncludes(stderr, "error: Cannot accept the ABI: 2 things are wrong\n");
+    assertStringIncludes(stderr, "layout: STRIDE: is 128 in C (SHMEM_STRIDE), 64 in layout.ts\n");
+    assertMatch(stderr, /^error: Cannot accept the ABI: \d+ things are wrong\n/m);
     assertEquals(output.stdout.byteLength, 0);
   } finally {
     await Deno.remove(root, { recursive: true });

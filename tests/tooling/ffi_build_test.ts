@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { readFacts } from "../../ffi/build/facts.ts";
 import { verifyArchive, verifyLibrary } from "../../ffi/build/verify.ts";
+import { ROOT } from "../../ffi/build/root.ts";
 import { fetchZig } from "../../ffi/build/zig.ts";
 import { build, BuildError, type BuildOptions, type BuildResult } from "../../ffi/build/main.ts";
 import { hostTarget, type TargetName, TARGETS } from "../../ffi/targets.ts";
 
-const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
 const CACHE = `${ROOT}/.build/zig-cache`;
 
 /** A project of a few lines, of the same form as ours. */
@@ -120,7 +120,7 @@ Deno.test("build() shows the compiler's error, fails, and leaves the library of 
     `${SOURCES["ffi/native/shim/shim.c"]}\nint broken(void) { return oops; }`,
   );
   const error = await assertRejects(() => project.build({ target: "host" }), BuildError, "Cannot compile");
-  assertMatch(error.message, /ffi\/native\/shim\.c:\d+:\d+: error:.*oops/);
+  assertMatch(error.message, /ffi\/native\/shim\/shim\.c:\d+:\d+: error:.*oops/);
   assertEquals(await Deno.readFile(project.library(host())), before);
   const files = [...Deno.readDirSync(`${project.root}/.build/${host()}`)].map((entry) => entry.name);
   assertEquals(files.filter((name) => name.startsWith("making-")), [], "nothing half-made is left");
@@ -320,7 +320,7 @@ async function deno(args: string[], env: Record<string, string> = {}): Promise<R
 }
 
 Deno.test("the build command refuses what it does not understand, and says what it knows", async () => {
-  const script = `${ROOT}/ffi/build.ts`;
+  const script = `${ROOT}/ffi/build/main.ts`;
   const target = await deno(["run", "-A", script, "--target", "riscv-plan9"]);
   assertEquals(target.code, 1);
   assertStringIncludes(
@@ -358,14 +358,14 @@ Deno.test("fetchZig() says what to do when npm cannot be reached", async () => {
 Deno.test("fetchZig() leaves the lock file alone", async () => {
   const folder = await Deno.makeTempDir({ prefix: "xpc-build-test-" });
   try {
-    await Deno.mkdir(`${folder}/ffi`);
-    for (const name of ["_zig.ts", "_fetch_zig.ts"]) {
-      await Deno.copyFile(`${ROOT}/ffi/${name}`, `${folder}/ffi/${name}`);
+    await Deno.mkdir(`${folder}/ffi/build`, { recursive: true });
+    for (const name of ["zig.ts", "fetch_zig.ts"]) {
+      await Deno.copyFile(`${ROOT}/ffi/build/${name}`, `${folder}/ffi/build/${name}`);
     }
     await Deno.writeTextFile(`${folder}/deno.json`, "{}");
     await Deno.writeTextFile(
       `${folder}/main.ts`,
-      `import { fetchZig } from "../ffi/_zig.ts";
+      `import { fetchZig } from "./ffi/build/zig.ts";
       console.log((await fetchZig({ cache: "." })).program);`,
     );
     const { code, stdout, stderr } = await deno(["run", "-A", `${folder}/main.ts`]);
@@ -381,7 +381,7 @@ Deno.test("the module graph of the build has neither the compiler nor what only 
   for (const module of ["ffi/build/main.ts", "ffi/build/check_abi.ts"]) {
     const { stdout, code } = await deno(["info", "--json", `${ROOT}/${module}`]);
     assertEquals(code, 0);
-    assertStringIncludes(stdout, "_zig.ts");
+    assertStringIncludes(stdout, "ffi/build/zig.ts");
     for (const name of ["npm:@zigc/", "npm:yaml", "/yaml@"]) {
       assert(!stdout.includes(name), `${name} in ${module}`);
     }

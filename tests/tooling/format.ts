@@ -8,8 +8,8 @@ import { createFromBuffer, type Formatter } from "npm:@dprint/formatter@0.6.0";
 import { getPath as jsonPlugin } from "npm:@dprint/json@0.24.0";
 import { getPath as markdownPlugin } from "npm:@dprint/markdown@0.28.1";
 import { getPath as typescriptPlugin } from "npm:@dprint/typescript@0.96.1";
-
-const ROOT = new URL("../../", import.meta.url);
+import { ROOT } from "../../ffi/build/root.ts";
+import { listFiles } from "./files.ts";
 
 interface Settings {
   readonly lineWidth: number;
@@ -19,7 +19,7 @@ interface Settings {
 }
 
 async function formatters(): Promise<Map<string, Formatter>> {
-  const settings: Settings = JSON.parse(await Deno.readTextFile(new URL("dprint.json", ROOT)));
+  const settings: Settings = JSON.parse(await Deno.readTextFile(`${ROOT}/dprint.json`));
   const make = async (path: string, own: Record<string, unknown>): Promise<Formatter> => {
     const formatter = createFromBuffer(await Deno.readFile(path));
     formatter.setConfig({ lineWidth: settings.lineWidth }, own);
@@ -33,16 +33,6 @@ async function formatters(): Promise<Map<string, Formatter>> {
   ]);
 }
 
-/** The files that git knows, and the new ones that it does not ignore. */
-async function files(patterns: readonly string[]): Promise<string[]> {
-  const { code, stdout, stderr } = await new Deno.Command("git", {
-    args: ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ...patterns],
-    cwd: ROOT,
-  }).output();
-  if (code !== 0) throw new Error(`Cannot list the files: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout).split("\0").filter((path) => path !== "");
-}
-
 /**
  * Formats all files, or only looks.
  *
@@ -50,14 +40,14 @@ async function files(patterns: readonly string[]): Promise<string[]> {
  * @param patterns which files, as git takes them
  * @returns the files that were not formatted
  */
-export async function format(write: boolean, patterns = ["*.ts", "*.json", "*.md"]): Promise<string[]> {
+async function format(write: boolean, patterns = ["*.ts", "*.json", "*.md"]): Promise<string[]> {
   const byExtension = await formatters();
   const unformatted: string[] = [];
-  for (const path of await files(patterns)) {
-    const file = new URL(path, ROOT);
-    const fileText = await Deno.readTextFile(file).catch(() => undefined); // deleted, not yet committed
+  for (const path of await listFiles(ROOT, patterns)) {
+    const file = `${ROOT}/${path}`;
+    const fileText = await Deno.readTextFile(file);
     const formatter = byExtension.get(path.slice(path.lastIndexOf(".") + 1));
-    if (fileText === undefined || formatter === undefined) continue;
+    if (formatter === undefined) continue;
     const formatted = formatter.formatText({ filePath: path, fileText });
     if (formatted === fileText) continue;
     unformatted.push(path);

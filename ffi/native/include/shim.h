@@ -5,7 +5,8 @@
  * linux/). They do four things:
  *
  *   events      XPC calls blocks on threads of its own. The shim's blocks retain what they are given,
- *               put it on a queue and wake the owner of the queue, who drains it on its own thread.
+ *               put it on a queue and send one byte to the owner of the queue, who drains it on its own
+ *               thread. No native thread ever calls into JavaScript.
  *   memory      mappings that may be shared: writable by everybody, or read-only for all but the maker.
  *   words       C11 atomics and cross-process waits on words in shared memory: mutexes and revisions.
  *   doorbells   waking the event loop of another process through a socket that it reads.
@@ -29,10 +30,10 @@ extern "C" {
 #define SHIM_EXPORT __attribute__((visibility("default")))
 
 /* Raised whenever a function, an event or a layout in this header changes incompatibly. */
-#define SHIM_VERSION 1u
+#define SHIM_VERSION 2u
 SHIM_EXPORT uint32_t shim_version(void);
 
-/* ---------------------------------------------------------------- events.c: a queue of events ---- */
+/* ---------------------------------------------------------------- queue.c: a queue of events ----- */
 
 typedef struct shim_queue shim_queue;
 
@@ -42,7 +43,7 @@ enum shim_event_kind {
   SHIM_EVENT_PEER = 2,        /* link: a new peer of the listener `source`, not yet activated */
   SHIM_EVENT_REPLY = 3,       /* object: the reply dictionary, retained; `request` tells which */
   SHIM_EVENT_REPLY_ERROR = 4, /* value: an enum shim_error; `request` tells which */
-  SHIM_EVENT_ERROR = 5,       /* value: an enum shim_error; after SHIM_ERROR_INVALID nothing follows */
+  SHIM_EVENT_ERROR = 5,       /* value: an enum shim_error; SHIM_ERROR_INVALID is the last event of its link */
   SHIM_EVENT_BARRIER = 6,     /* `request` tells which shim_link_barrier */
   SHIM_EVENT_WAIT = 7,        /* `request` tells which wait; value: as of the synchronous form */
 };
@@ -66,26 +67,29 @@ typedef struct shim_event {
 } shim_event;
 
 /*
- * Makes a queue with a thread of its own that calls `wake(context)` when events are there and were not
- * announced yet. `wake` may drain or have somebody else drain; it is never called twice at a time.
- * Returns NULL when no memory or thread can be had.
+ * Makes a queue. Returns NULL when no memory or descriptor can be had.
+ *
+ * With `wake`, the owner is the realm of the calling thread, and gets there one end of a socket pair, which it
+ * reads and closes. A byte arrives when events wait that were not announced yet: read, then drain until
+ * shim_queue_drain returns 0. When the thread ends before shim_queue_release (a worker died), the queue releases
+ * itself: what waits on it is discarded, its waits and links are cancelled so that peers learn that the owner is
+ * gone, and the sockets that the realm read are closed, if they are still open.
+ *
+ * Without `wake` (NULL), the owner drains on a thread of its own, which sleeps in shim_queue_wait.
  */
-SHIM_EXPORT shim_queue *shim_queue_create(void (*wake)(void *context), void *context);
+SHIM_EXPORT shim_queue *shim_queue_create(int32_t *wake);
 
 /* Moves up to `capacity` events into `events`; returns how many. Call until it returns 0. */
 SHIM_EXPORT uint32_t shim_queue_drain(shim_queue *queue, shim_event *events, uint32_t capacity);
 
-/* Asks the thread to end: it calls `wake` once more, before which shim_queue_finished turns true. */
+/* Blocks until events wait (true), or shim_queue_finish was called and none waits (false). */
+SHIM_EXPORT bool shim_queue_wait(shim_queue *queue);
+
+/* Makes shim_queue_wait return. The caller joins the thread that drains before it releases the queue. */
 SHIM_EXPORT void shim_queue_finish(shim_queue *queue);
-SHIM_EXPORT bool shim_queue_finished(shim_queue *queue);
 
-/* Ends the thread: after this returned 0, `wake` runs no more. -EDEADLK from inside `wake`. Joins, so a
- * `wake` that waits for the calling thread would never end: a caller of that kind asks by
- * shim_queue_finish, lets the last `wake` return, and then stops. */
-SHIM_EXPORT int shim_queue_stop(shim_queue *queue);
-
-/* Releases the queue, which must have been stopped. It is freed when its last link is gone; what is
- * still on it by then is released. */
+/* Releases the queue, on the thread that made it. It is freed when its last link is gone; events that come until
+ * then are discarded. The waits must have ended. */
 SHIM_EXPORT void shim_queue_release(shim_queue *queue);
 
 /* ----------------------------------------------------------- links.c: connections with a queue ---- */
@@ -134,19 +138,33 @@ SHIM_EXPORT void shim_link_cancel(shim_link *link);
  * length, 0 where nothing is known. */
 SHIM_EXPORT uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size);
 
-/* Gives the link up: after its final event was drained, exactly once. */
+/* Releases the link: after its final event was drained, exactly once. */
 SHIM_EXPORT void shim_link_release(shim_link *link);
 
 /*
- * From now on, when this link becomes invalid, whoever was `owner` of one of the `count` mutexes that
- * lie `stride` bytes apart from `words` on is declared dead (shim_mutex_abandon), on XPC's thread: a
- * peer that sits in a synchronous wait learns it too. Also the word `gone` (may be NULL) becomes 1. Runs at
- * once if the link is invalid already.
+ * Calls `call(context)` once, on XPC's thread, when the link becomes invalid; now, if it is already. `call` must
+ * be short, and must not touch the link. 0 or -ENOMEM.
  */
-SHIM_EXPORT void shim_link_guard(shim_link *link, void *words, uint32_t stride, uint32_t count,
-                                 uint32_t owner, void *gone);
-/* Ends that; after it returned, `words` may be unmapped. */
-SHIM_EXPORT void shim_link_unguard(shim_link *link);
+SHIM_EXPORT int shim_link_on_death(shim_link *link, void (*call)(void *context), void *context);
+
+/* Forgets what shim_link_on_death got with this `context`: after it returned, `call` does not run any more. */
+SHIM_EXPORT void shim_link_forget_death(shim_link *link, void *context);
+
+/* ------------------------------------------------ owner.c: the death of an owner of locks ---- */
+
+typedef struct shim_owner shim_owner;
+
+/*
+ * What to do when `owner` dies: each of the `count` mutexes that lie `stride` bytes apart from `mutexes` on and
+ * that it holds is abandoned (shim_mutex_abandon); the threads that wait for one of the `count` revisions from
+ * `revisions` on look again; the word `gone` (may be NULL) becomes 1. NULL when no memory can be had. The words
+ * stay mapped until shim_owner_free.
+ */
+SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count,
+                                          uint32_t owner, void *gone);
+/* Does it. For shim_link_on_death, with the shim_owner as its context. */
+SHIM_EXPORT void shim_owner_died(void *owner);
+SHIM_EXPORT void shim_owner_free(shim_owner *owner);
 
 /* --------------------------------------------------- values.c: iteration and constants of XPC ---- */
 
@@ -182,6 +200,10 @@ SHIM_EXPORT int shim_memory_prefault(void *address, uint64_t length, bool writab
 
 SHIM_EXPORT int shim_memory_close(void *address, uint64_t mapped);
 
+/* Gives the memory back and keeps its address range: private zeroed pages take its place, so that a write
+ * that is still under way there reaches nothing else. shim_memory_close gives the range back. */
+SHIM_EXPORT int shim_memory_retire(void *address, uint64_t mapped);
+
 SHIM_EXPORT uint64_t shim_memory_page_size(void);
 SHIM_EXPORT uint64_t shim_memory_physical(void); /* bytes of memory and swap; 0 when unknown */
 
@@ -190,7 +212,6 @@ SHIM_EXPORT uint64_t shim_memory_physical(void); /* bytes of memory and swap; 0 
 /* A word to wait on is 32 bits, aligned, in a mapping that both sides share. All accesses are
  * sequentially consistent. */
 SHIM_EXPORT uint32_t shim_word_load(const void *word);
-SHIM_EXPORT void shim_word_store(void *word, uint32_t value);
 
 /* A 64-bit word as a double: exact below 2^53, which is where revisions stay. */
 SHIM_EXPORT double shim_word_load64(const void *word);
@@ -205,7 +226,8 @@ SHIM_EXPORT bool shim_wait_is_native(void);
 
 /*
  * One 32-bit word: bits 0..29 the owner (0: free), bit 30 "the last owner died", bit 31 "somebody waits
- * in the kernel". Owners are given out by the server of a service and never again.
+ * in the kernel". The server of a service gives out the owners, each once. The 32-bit word behind it holds the pid
+ * of the process that locked it last: a hint for people, which nothing relies on.
  */
 #define SHIM_MUTEX_OWNER 0x3fffffffu
 #define SHIM_MUTEX_ABANDONED 0x40000000u
@@ -219,12 +241,22 @@ enum shim_mutex_result {
   SHIM_MUTEX_CANCELLED = 4,
 };
 
+/* The result of a wait for something other than a mutex. */
+enum shim_wait_result {
+  SHIM_WAIT_CHANGED = 1,
+  SHIM_WAIT_TIMED_OUT = 3,
+  SHIM_WAIT_CANCELLED = 4,
+};
+
 SHIM_EXPORT int32_t shim_mutex_try(void *word, uint32_t owner);
 
 /* Spins for up to `spin` microseconds (SHIM_SPIN_ONLY: never parks), then parks in the kernel;
- * `milliseconds` below 0 waits for ever. */
+ * `milliseconds` below 0 means no timeout. */
 #define SHIM_SPIN_ONLY UINT32_MAX
 SHIM_EXPORT int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spin, double milliseconds);
+
+/* The pid of the process that locked it last. */
+SHIM_EXPORT uint32_t shim_mutex_holder(const void *word);
 
 /* 0, or -EPERM when `owner` does not hold it (any more). */
 SHIM_EXPORT int32_t shim_mutex_unlock(void *word, uint32_t owner);
@@ -241,12 +273,12 @@ SHIM_EXPORT int32_t shim_mutex_abandon(void *word, uint32_t owner);
 SHIM_EXPORT int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
                                       double milliseconds);
 
-/* The same for shim_revision_wait; value 1: changed, 3: timed out, 4: cancelled. */
+/* The same for shim_revision_wait; value: an enum shim_wait_result. */
 SHIM_EXPORT int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision, void *parked,
                                          double after, double milliseconds);
 
-/* Ends such a wait soon, with SHIM_MUTEX_CANCELLED or, if that came first, its result. Nothing happens
- * if it is over. The event still comes. */
+/* Ends such a wait soon: its event tells that it was cancelled or, if that came first, its result. Does nothing
+ * when the wait is over. */
 SHIM_EXPORT void shim_wait_cancel(shim_queue *queue, uint32_t request);
 
 /* -------------------------------------------------------- revisions.c: commits and who is told ---- */
@@ -260,7 +292,7 @@ SHIM_EXPORT void shim_wait_cancel(shim_queue *queue, uint32_t request);
 
 typedef struct shim_audience shim_audience;
 
-/* Those whom commits wake: a set of (parked words, doorbell). Used by one thread at a time. */
+/* The waiters that commits wake: a set of (parked words, doorbell). Used by one thread at a time. */
 SHIM_EXPORT shim_audience *shim_audience_create(void);
 SHIM_EXPORT void shim_audience_free(shim_audience *audience);
 
@@ -275,7 +307,7 @@ SHIM_EXPORT void shim_audience_remove(shim_audience *audience, int32_t member);
  * new revision. */
 SHIM_EXPORT double shim_revision_commit(shim_audience *audience, void *revision, uint32_t index);
 
-/* Wakes like a commit, without one: for relaying somebody else's. */
+/* Wakes the audience as a commit does, without one: to relay the commit of another process. */
 SHIM_EXPORT void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index);
 
 /* Sets and clears SHIM_PARKED_BELL in a parked word of ours: before and after waiting for the doorbell. */
@@ -288,10 +320,14 @@ SHIM_EXPORT void shim_revision_unpark(void *parked);
 SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, const void *gone, double after,
                                       uint32_t spin, double milliseconds);
 
-/* ------------------------------------------------------------- doorbell.c: sockets as doorbells ---- */
+/* ------------------------------------------------------------- doorbell.c, queue.c: doorbells ------- */
 
-/* Connects to the Unix socket at `path`: a descriptor to hand to those who ring, or a negative errno. */
-SHIM_EXPORT int32_t shim_bell_connect(const char *path);
+/* Makes a pair of connected stream sockets: ends[0] for the event loop of the queue's realm to read, ends[1] to be
+ * rung. The caller closes both. 0 or a negative errno. */
+SHIM_EXPORT int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]);
+
+/* Forgets the reading end `fd`: before it is closed. */
+SHIM_EXPORT void shim_queue_forget_bell(shim_queue *queue, int32_t fd);
 
 /* Sends one byte, never blocks. 0 also when the buffer is full: then the reader is awake anyway. */
 SHIM_EXPORT int32_t shim_bell_ring(int32_t bell);

@@ -188,7 +188,7 @@ xpc_object_t xpc_wire_decode(const uint8_t *bytes, size_t length, int *fds, size
 void *xpc_block_copy(const void *source);
 void xpc_block_release(const void *source);
 
-/* --------------------------------------------------------------------------------- dispatch ---- */
+/* --------------------------------------------------------------------------------- pool.c, queue.c ---- */
 
 struct xpc_work {
   struct xpc_work *next;
@@ -196,18 +196,6 @@ struct xpc_work {
 };
 
 void xpc_pool_push(struct xpc_work *work);
-
-struct dispatch_object_s; /* the start of every queue, semaphore and source */
-struct xpc_dispatch_kind {
-  const char *name; /* for messages */
-  void (*unreferenced)(struct dispatch_object_s *object);
-  bool (*activate)(struct dispatch_object_s *object); /* whether it was inactive; NULL: it never is */
-};
-struct dispatch_object_s {
-  const struct xpc_dispatch_kind *kind;
-  _Atomic int32_t references;
-  void *_Atomic context;
-};
 
 /* A thread with all signals blocked, detached. */
 bool xpc_thread_start(void *(*run)(void *), void *context);

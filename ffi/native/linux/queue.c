@@ -6,10 +6,18 @@
  */
 #define _GNU_SOURCE 1
 #include <stdlib.h>
+#include <time.h>
 
 #include "internal.h"
 
 #define BATCH 32 /* pieces of work before others get their turn */
+
+enum object_kind { QUEUE_SERIAL = 1, QUEUE_GLOBAL, QUEUE_MAIN, SEMAPHORE };
+
+struct dispatch_object_s {
+  enum object_kind kind;
+  _Atomic int32_t references;
+};
 
 struct dispatch_queue_s {
   struct dispatch_object_s base;
@@ -22,30 +30,57 @@ struct dispatch_queue_s {
   unsigned suspensions;
 };
 
-static void dispose_queue(struct dispatch_object_s *object) {
-  struct dispatch_queue_s *queue = (struct dispatch_queue_s *)object;
-  if (queue->target) dispatch_release(queue->target);
-  pthread_mutex_destroy(&queue->lock);
-  free(queue->label);
-  free(queue);
-}
-
-static const struct xpc_dispatch_kind serial_kind = {.name = "a serial queue", .unreferenced = dispose_queue};
-/* There is one of each, which nobody can release: their `unreferenced` is never called. */
-static const struct xpc_dispatch_kind global_kind = {.name = "the global queue"};
-static const struct xpc_dispatch_kind main_kind = {.name = "the main queue"};
+struct dispatch_semaphore_s {
+  struct dispatch_object_s base;
+  pthread_mutex_t lock;
+  pthread_cond_t given;
+  intptr_t value; /* below 0: that many wait */
+  intptr_t wakes;
+};
 
 static struct dispatch_queue_s global_queue = {
-  .base = {.kind = &global_kind, .references = XPC_IMMORTAL},
+  .base = {.kind = QUEUE_GLOBAL, .references = XPC_IMMORTAL},
   .label = (char *)(uintptr_t) "global",
 };
 struct dispatch_queue_s _dispatch_main_q = {
-  .base = {.kind = &main_kind, .references = XPC_IMMORTAL},
+  .base = {.kind = QUEUE_MAIN, .references = XPC_IMMORTAL},
   .label = (char *)(uintptr_t) "main",
   .lock = PTHREAD_MUTEX_INITIALIZER,
   .end = &_dispatch_main_q.first,
 };
 static pthread_cond_t main_queue_work = PTHREAD_COND_INITIALIZER;
+
+/* ---------------------------------------------------------------------------------------- objects ---- */
+
+static void dispose(struct dispatch_object_s *object) {
+  if (object->kind == SEMAPHORE) {
+    struct dispatch_semaphore_s *semaphore = (struct dispatch_semaphore_s *)object;
+    pthread_cond_destroy(&semaphore->given);
+    pthread_mutex_destroy(&semaphore->lock);
+  } else {
+    struct dispatch_queue_s *queue = (struct dispatch_queue_s *)object;
+    if (queue->target) dispatch_release(queue->target);
+    pthread_mutex_destroy(&queue->lock);
+    free(queue->label);
+  }
+  free(object);
+}
+
+void dispatch_retain(dispatch_object_t object) {
+  struct dispatch_object_s *header = object._do;
+  if (atomic_load_explicit(&header->references, memory_order_relaxed) == XPC_IMMORTAL) return;
+  if (atomic_fetch_add_explicit(&header->references, 1, memory_order_relaxed) <= 0) {
+    xpc_misuse("dispatch_retain: the object was released already");
+  }
+}
+
+void dispatch_release(dispatch_object_t object) {
+  struct dispatch_object_s *header = object._do;
+  if (atomic_load_explicit(&header->references, memory_order_relaxed) == XPC_IMMORTAL) return;
+  int32_t before = atomic_fetch_sub_explicit(&header->references, 1, memory_order_acq_rel);
+  if (before <= 0) xpc_misuse("dispatch_release: over-release");
+  if (before == 1) dispose(header);
+}
 
 void xpc_queue_retain(dispatch_queue_t queue) {
   if (queue) dispatch_retain(queue);
@@ -87,7 +122,7 @@ dispatch_queue_t dispatch_queue_create_with_target(const char *label, dispatch_q
                                                    dispatch_queue_t target) {
   if (attr) xpc_misuse("dispatch_queue_create: only serial queues are there");
   struct dispatch_queue_s *queue = xpc_allocate(sizeof *queue);
-  queue->base.kind = &serial_kind;
+  queue->base.kind = QUEUE_SERIAL;
   atomic_init(&queue->base.references, 1);
   queue->label = xpc_copy_string(label ? label : "");
   pthread_mutex_init(&queue->lock, NULL);
@@ -120,7 +155,7 @@ void xpc_queue_set_target(dispatch_queue_t queue, dispatch_queue_t target) {
 }
 
 void xpc_queue_push(dispatch_queue_t queue, struct xpc_work *work) {
-  if (!queue || queue->base.kind == &global_kind) {
+  if (!queue || queue->base.kind == QUEUE_GLOBAL) {
     xpc_pool_push(work);
     return;
   }
@@ -128,8 +163,8 @@ void xpc_queue_push(dispatch_queue_t queue, struct xpc_work *work) {
   work->next = NULL;
   *queue->end = work;
   queue->end = &work->next;
-  if (queue->base.kind == &main_kind) pthread_cond_signal(&main_queue_work);
-  bool due = queue->base.kind == &serial_kind && schedule(queue);
+  if (queue->base.kind == QUEUE_MAIN) pthread_cond_signal(&main_queue_work);
+  bool due = queue->base.kind == QUEUE_SERIAL && schedule(queue);
   pthread_mutex_unlock(&queue->lock);
   if (due) xpc_queue_push(queue->target, &queue->turn);
 }
@@ -205,4 +240,73 @@ static void run_borrowed_block(void *block) { ((dispatch_block_t)block)(); }
 
 void dispatch_sync(dispatch_queue_t queue, dispatch_block_t block) {
   dispatch_sync_f(queue, (void *)block, run_borrowed_block);
+}
+
+/* ------------------------------------------------------------------------------------- semaphores ---- */
+
+dispatch_time_t dispatch_time(dispatch_time_t when, int64_t delta) {
+  if (when == DISPATCH_TIME_FOREVER) return when;
+  if (when == DISPATCH_TIME_NOW) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    when = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+  }
+  int64_t sum;
+  if (__builtin_add_overflow((int64_t)when, delta, &sum)) return delta > 0 ? DISPATCH_TIME_FOREVER : 1;
+  return sum > 0 ? (dispatch_time_t)sum : 1; /* 0 means now */
+}
+
+dispatch_semaphore_t dispatch_semaphore_create(intptr_t value) {
+  struct dispatch_semaphore_s *semaphore = NULL;
+  if (value < 0) return semaphore;
+  semaphore = xpc_allocate(sizeof *semaphore);
+  semaphore->base.kind = SEMAPHORE;
+  atomic_init(&semaphore->base.references, 1);
+  semaphore->value = value;
+  pthread_mutex_init(&semaphore->lock, NULL);
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&semaphore->given, &attributes);
+  pthread_condattr_destroy(&attributes);
+  return semaphore;
+}
+
+intptr_t dispatch_semaphore_wait(dispatch_semaphore_t dsema, dispatch_time_t timeout) {
+  struct timespec deadline = {
+    .tv_sec = (time_t)(timeout / NSEC_PER_SEC),
+    .tv_nsec = (long)(timeout % NSEC_PER_SEC),
+  };
+  intptr_t result = 0;
+  if (timeout != DISPATCH_TIME_NOW) xpc_io_before_waiting();
+  dispatch_retain(dsema); /* the one who signals may release it at once */
+  pthread_mutex_lock(&dsema->lock);
+  if (--dsema->value < 0) {
+    while (dsema->wakes == 0 && result == 0) {
+      if (timeout == DISPATCH_TIME_FOREVER) pthread_cond_wait(&dsema->given, &dsema->lock);
+      else result = pthread_cond_timedwait(&dsema->given, &dsema->lock, &deadline);
+    }
+    if (dsema->wakes > 0) {
+      dsema->wakes--;
+      result = 0;
+    } else {
+      dsema->value++;
+    }
+  }
+  pthread_mutex_unlock(&dsema->lock);
+  dispatch_release(dsema);
+  return result;
+}
+
+intptr_t dispatch_semaphore_signal(dispatch_semaphore_t dsema) {
+  dispatch_retain(dsema); /* the one who waits may release it at once */
+  pthread_mutex_lock(&dsema->lock);
+  bool waited = dsema->value++ < 0;
+  if (waited) {
+    dsema->wakes++;
+    pthread_cond_signal(&dsema->given);
+  }
+  pthread_mutex_unlock(&dsema->lock);
+  dispatch_release(dsema);
+  return waited;
 }

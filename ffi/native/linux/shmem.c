@@ -66,8 +66,8 @@ void *xpc_linux_shmem_allocate(size_t length) {
   return address;
 }
 
-int xpc_linux_shmem_deallocate(void *address, size_t length) {
-  size_t rounded = whole_pages(length);
+/* Takes the allocation at `address` off the list; NULL for any other address. */
+static struct allocation *forget(void *address, size_t rounded) {
   struct allocation *found = NULL;
   pthread_mutex_lock(&allocations_lock);
   for (struct allocation **link = &allocations; *link; link = &(*link)->next) {
@@ -77,6 +77,12 @@ int xpc_linux_shmem_deallocate(void *address, size_t length) {
     break;
   }
   pthread_mutex_unlock(&allocations_lock);
+  return found;
+}
+
+int xpc_linux_shmem_deallocate(void *address, size_t length) {
+  size_t rounded = whole_pages(length);
+  struct allocation *found = forget(address, rounded);
   if (!found) {
     errno = EINVAL;
     return -1;
@@ -85,6 +91,17 @@ int xpc_linux_shmem_deallocate(void *address, size_t length) {
   memory_release(found->memory);
   free(found);
   return result;
+}
+
+int xpc_linux_shmem_forget(void *address, size_t length) {
+  struct allocation *found = forget(address, whole_pages(length));
+  if (!found) {
+    errno = EINVAL;
+    return -1;
+  }
+  memory_release(found->memory);
+  free(found);
+  return 0;
 }
 
 static xpc_object_t box(struct xpc_memory *memory, uint64_t length) {

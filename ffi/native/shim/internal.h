@@ -6,7 +6,7 @@
 
 #include "shim.h"
 
-/* events.c: a place for an event, allocated before the event is certain, so that none is ever lost. */
+/* queue.c: a place for an event, allocated before the event is certain, so that no event is ever lost. */
 typedef struct shim_node {
   struct shim_node *next;
   shim_event event;
@@ -20,14 +20,26 @@ shim_queue *shim_queue_retain(shim_queue *queue);
 void shim_queue_drop(shim_queue *queue);
 uint32_t shim_queue_next_id(shim_queue *queue);
 
-/* waiter.c: the waits that run for a queue. */
+/* The lock of a queue guards its list of waits and its list of links, too. */
 typedef struct shim_wait shim_wait;
 pthread_mutex_t *shim_queue_lock(shim_queue *queue);
-shim_wait **shim_queue_waits(shim_queue *queue); /* under the lock */
+pthread_cond_t *shim_queue_changed(shim_queue *queue); /* broadcast when a wait leaves the list */
+shim_wait **shim_queue_waits(shim_queue *queue);
+shim_link **shim_queue_links(shim_queue *queue);
+
+/* waiter.c: cancels the waits of a list. Under the lock of their queue. */
+void shim_wait_cancel_all(shim_wait *waits);
+
+/* doorbell.c: makes a pair of connected stream sockets. 0 or a negative errno. */
+int32_t shim_bell_pair(int32_t ends[2]);
 
 /* links.c */
 void shim_link_drained(shim_link *link); /* an event that counted was taken; drops its reference */
-void shim_link_reject(shim_link *link);  /* a peer that nobody took: cancels and gives it up */
+void shim_link_reject(shim_link *link);  /* cancels a link that nobody took, and drops its owner's reference */
+void shim_link_hand_over(shim_link *link); /* the owner of the queue owns the link from now on */
+/* Takes the ownership of a link of this list that the owner of the queue has, or returns NULL. Under the lock of
+ * their queue. */
+shim_link *shim_links_take_owned(shim_link *links);
 
 /* words.c: waits between processes on a 32-bit word in shared memory. */
 
@@ -48,16 +60,18 @@ uint64_t shim_deadline(double milliseconds);
 int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_t deadline,
                               const _Atomic uint32_t *cancelled);
 
-/* Makes the waits for the mutex look again, those that are just falling asleep within SHIM_LOOK_AGAIN. */
-void shim_mutex_stir(void *word);
+/* Wakes the waits for the mutex so that they see a cancel; those that are just falling asleep see it within
+ * SHIM_LOOK_AGAIN. */
+void shim_mutex_recheck(void *word);
 
-/* revisions.c: the same for revisions; 1 when it is not `after` any more, as doubles are compared. */
+/* revisions.c: the same for revisions, compared as doubles. Returns an enum shim_wait_result. */
 int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
                                  uint64_t deadline, const _Atomic uint32_t *cancelled);
-/* Makes the waits on a revision look again, within a fifth of a second: the word is not ours to change. */
-void shim_revision_stir(void *revision);
+/* Wakes the waits on a revision so that they see a cancel; those that are just falling asleep see it within
+ * SHIM_LOOK_AGAIN, since the word is not ours to change. */
+void shim_revision_recheck(void *revision);
 
-/* A spin of so many microseconds, or until the deadline for SHIM_SPIN_ONLY. Starts as {.spin = …}. */
+/* Spinning for `spin` microseconds, or until the deadline for SHIM_SPIN_ONLY. Starts as {.spin = …}. */
 typedef struct shim_spin {
   uint32_t spin;
   uint32_t steps;

@@ -1,8 +1,8 @@
 /*
  * links.c: XPC connections whose events go to a queue.
  *
- * Who keeps a link alive: its owner (until shim_link_release), its event handler (until the final INVALID),
- * each request and barrier under way, and each of its messages that nobody drained yet.
+ * These keep a link alive: its owner (until shim_link_release), its event handler (until the final INVALID), each
+ * request and barrier under way, and each of its messages that nobody drained yet.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -17,39 +17,64 @@
 #include "internal.h"
 
 /* A link with more undrained messages than this is suspended until there are half as many. */
-#define MOST_UNDRAINED 64
+#define MAX_UNDRAINED 64
+
+/* What to call when a link becomes invalid. */
+struct death_call {
+  struct death_call *next;
+  void (*call)(void *context);
+  void *context;
+};
 
 struct shim_link {
   _Atomic uint32_t references;
   uint32_t id;
   shim_queue *queue;
   xpc_connection_t connection;
-  shim_node *last; /* the place for the final event, until it comes */
+  shim_link *next;        /* in the queue's list of links, under the queue's lock */
+  shim_link **place;      /* what points at this link in that list */
+  _Atomic bool owned;     /* the owner of the queue has it: from its making or its PEER event, until its release */
   pthread_mutex_t lock;
   /* Under the lock: */
+  shim_node *last;        /* the place for the final event, until it is queued */
+  struct death_call *death_calls;
   uint32_t undrained;
+  uint32_t under_way;     /* requests and barriers that have not ended yet */
   bool suspended;
   bool activated;
   bool cancelled;
   bool invalid;
-  void *guarded; /* mutexes to abandon when the link becomes invalid, or NULL */
-  uint32_t stride;
-  uint32_t count;
-  uint32_t owner;
-  void *gone; /* a word to set then, or NULL */
 };
 
 static void retain(shim_link *link) { atomic_fetch_add(&link->references, 1); }
 
 static void drop(shim_link *link) {
   if (atomic_fetch_sub(&link->references, 1) != 1) return;
+  pthread_mutex_lock(shim_queue_lock(link->queue));
+  *link->place = link->next;
+  if (link->next != NULL) link->next->place = link->place;
+  pthread_mutex_unlock(shim_queue_lock(link->queue));
   xpc_release(link->connection);
   pthread_mutex_destroy(&link->lock);
   free(link->last);
+  while (link->death_calls != NULL) {
+    struct death_call *call = link->death_calls;
+    link->death_calls = call->next;
+    free(call);
+  }
   shim_queue *queue = link->queue;
   free(link);
   shim_queue_drop(queue);
 }
+
+shim_link *shim_links_take_owned(shim_link *links) {
+  for (shim_link *link = links; link != NULL; link = link->next) {
+    if (atomic_exchange(&link->owned, false)) return link;
+  }
+  return NULL;
+}
+
+void shim_link_hand_over(shim_link *link) { atomic_store(&link->owned, true); }
 
 static int32_t error_of(xpc_object_t error) {
   if (error == XPC_ERROR_CONNECTION_INTERRUPTED) return SHIM_ERROR_INTERRUPTED;
@@ -61,14 +86,6 @@ static int32_t error_of(xpc_object_t error) {
   return SHIM_ERROR_OTHER;
 }
 
-static void abandon_guarded(shim_link *link) {
-  if (link->guarded == NULL) return;
-  if (link->gone != NULL) shim_word_store(link->gone, 1);
-  for (uint32_t i = 0; i < link->count; i++) {
-    (void)shim_mutex_abandon((char *)link->guarded + (size_t)i * link->stride, link->owner);
-  }
-}
-
 static shim_link *create(shim_queue *queue, xpc_connection_t connection);
 
 /* Puts one more undrained event of `link` on the queue, and suspends the link when there are too many. */
@@ -77,7 +94,7 @@ static void push_counted(shim_link *link, shim_node *node) {
   retain(link);
   pthread_mutex_lock(&link->lock);
   link->undrained++;
-  if (link->undrained > MOST_UNDRAINED && !link->suspended && !link->cancelled) {
+  if (link->undrained > MAX_UNDRAINED && !link->suspended && !link->cancelled) {
     link->suspended = true;
     xpc_connection_suspend(link->connection);
   }
@@ -88,7 +105,7 @@ static void push_counted(shim_link *link, shim_node *node) {
 void shim_link_drained(shim_link *link) {
   pthread_mutex_lock(&link->lock);
   link->undrained--;
-  if (link->suspended && link->undrained <= MOST_UNDRAINED / 2) {
+  if (link->suspended && link->undrained <= MAX_UNDRAINED / 2) {
     link->suspended = false;
     xpc_connection_resume(link->connection);
   }
@@ -121,26 +138,58 @@ static void on_peer(shim_link *link, xpc_connection_t connection) {
   push_counted(link, node);
 }
 
+/* Queues the final event if it has come and nothing is under way any more. Under the lock. */
+static void push_final(shim_link *link) {
+  if (!link->invalid || link->under_way > 0 || link->last == NULL) return;
+  shim_node *node = link->last;
+  link->last = NULL;
+  node->event = (shim_event){.kind = SHIM_EVENT_ERROR, .source = link->id, .value = SHIM_ERROR_INVALID};
+  shim_queue_push(link->queue, node);
+}
+
+/* The connection is over. Libxpc may deliver replies and barriers after that, so the final event waits for them. */
+static void on_invalid(shim_link *link) {
+  pthread_mutex_lock(&link->lock);
+  bool first = !link->invalid;
+  link->invalid = true;
+  if (first) {
+    for (struct death_call *call = link->death_calls; call != NULL; call = call->next) call->call(call->context);
+    push_final(link);
+  }
+  pthread_mutex_unlock(&link->lock);
+  if (first) drop(link); /* the event handler's reference */
+}
+
 static void on_error(shim_link *link, xpc_object_t error) {
   int32_t value = error_of(error);
-  shim_node *node;
   if (value == SHIM_ERROR_INVALID) {
-    pthread_mutex_lock(&link->lock);
-    node = link->invalid ? NULL : link->last;
-    if (node != NULL) {
-      link->last = NULL;
-      link->invalid = true;
-      abandon_guarded(link);
-    }
-    pthread_mutex_unlock(&link->lock);
-    if (node == NULL) return; /* final means once */
-  } else {
-    node = calloc(1, sizeof *node);
-    if (node == NULL) return; /* not final: what follows from it shows at the next send */
+    on_invalid(link);
+    return;
   }
+  shim_node *node = calloc(1, sizeof *node);
+  if (node == NULL) return; /* not final: what follows from it shows at the next send */
   node->event = (shim_event){.kind = SHIM_EVENT_ERROR, .source = link->id, .value = value};
   shim_queue_push(link->queue, node);
-  if (value == SHIM_ERROR_INVALID) drop(link); /* the event handler's reference */
+  /* A peer that fails the code-signing requirement stays connected unless somebody cancels the connection. */
+  if (value == SHIM_ERROR_REQUIREMENT) shim_link_cancel(link);
+}
+
+/* A request or a barrier starts, which keeps the link alive until finish_under_way. */
+static void start_under_way(shim_link *link) {
+  retain(link);
+  pthread_mutex_lock(&link->lock);
+  link->under_way++;
+  pthread_mutex_unlock(&link->lock);
+}
+
+/* Queues the end of a request or a barrier, and behind it the final event if that was held back for it. */
+static void finish_under_way(shim_link *link, shim_node *node) {
+  pthread_mutex_lock(&link->lock);
+  shim_queue_push(link->queue, node);
+  link->under_way--;
+  push_final(link);
+  pthread_mutex_unlock(&link->lock);
+  drop(link);
 }
 
 /* Takes over the reference to `connection`, also when it fails. */
@@ -162,10 +211,17 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
     return NULL;
   }
   atomic_init(&link->references, 2); /* the owner's and the event handler's */
+  atomic_init(&link->owned, false);
   link->queue = shim_queue_retain(queue);
   link->id = shim_queue_next_id(queue);
   link->connection = connection;
   link->last = last;
+  pthread_mutex_lock(shim_queue_lock(queue));
+  link->place = shim_queue_links(queue);
+  link->next = *link->place;
+  if (link->next != NULL) link->next->place = &link->next;
+  *link->place = link;
+  pthread_mutex_unlock(shim_queue_lock(queue));
   xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
     xpc_type_t type = xpc_get_type(event);
     if (type == XPC_TYPE_DICTIONARY) {
@@ -179,20 +235,27 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
   return link;
 }
 
+/* For the owner of the queue, who asks for the link. */
+static shim_link *create_owned(shim_queue *queue, xpc_connection_t connection) {
+  shim_link *link = create(queue, connection);
+  if (link != NULL) shim_link_hand_over(link);
+  return link;
+}
+
 shim_link *shim_link_to_service(shim_queue *queue, const char *name) {
-  return create(queue, xpc_connection_create_mach_service(name, NULL, 0));
+  return create_owned(queue, xpc_connection_create_mach_service(name, NULL, 0));
 }
 
 shim_link *shim_link_to_endpoint(shim_queue *queue, void *endpoint) {
-  return create(queue, xpc_connection_create_from_endpoint((xpc_endpoint_t)endpoint));
+  return create_owned(queue, xpc_connection_create_from_endpoint((xpc_endpoint_t)endpoint));
 }
 
 shim_link *shim_link_listen(shim_queue *queue, const char *name) {
-  return create(queue, xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
+  return create_owned(queue, xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
 }
 
 shim_link *shim_link_listen_anonymous(shim_queue *queue) {
-  return create(queue, xpc_connection_create(NULL, NULL));
+  return create_owned(queue, xpc_connection_create(NULL, NULL));
 }
 
 uint32_t shim_link_id(const shim_link *link) { return link->id; }
@@ -224,7 +287,7 @@ void shim_link_send(shim_link *link, void *message) { xpc_connection_send_messag
 int shim_link_request(shim_link *link, void *message, uint32_t request) {
   shim_node *node = calloc(1, sizeof *node);
   if (node == NULL) return -ENOMEM;
-  retain(link);
+  start_under_way(link);
   xpc_connection_send_message_with_reply(link->connection, message, NULL, ^(xpc_object_t reply) {
     node->event.source = link->id;
     node->event.request = request;
@@ -235,8 +298,7 @@ int shim_link_request(shim_link *link, void *message, uint32_t request) {
       node->event.kind = SHIM_EVENT_REPLY_ERROR;
       node->event.value = error_of(reply);
     }
-    shim_queue_push(link->queue, node);
-    drop(link);
+    finish_under_way(link, node);
   });
   return 0;
 }
@@ -244,11 +306,10 @@ int shim_link_request(shim_link *link, void *message, uint32_t request) {
 int shim_link_barrier(shim_link *link, uint32_t request) {
   shim_node *node = calloc(1, sizeof *node);
   if (node == NULL) return -ENOMEM;
-  retain(link);
+  start_under_way(link);
   xpc_connection_send_barrier(link->connection, ^{
     node->event = (shim_event){.kind = SHIM_EVENT_BARRIER, .source = link->id, .request = request};
-    shim_queue_push(link->queue, node);
-    drop(link);
+    finish_under_way(link, node);
   });
   return 0;
 }
@@ -263,9 +324,9 @@ void shim_link_cancel(shim_link *link) {
   link->suspended = false;
   pthread_mutex_unlock(&link->lock);
   if (!first) return;
-  /* Only an active connection may be released, and only one that is not suspended has a final event. */
+  /* Only an active connection may be released, and only one that is not suspended has a final event. Resumed
+   * before it is cancelled: a cancel resets the count of suspensions, and a resume after it aborts. */
   if (inactive) xpc_connection_activate(link->connection);
-  /* Before the cancel, which ends the suspension itself: a resume after it would be one too many. */
   if (suspended) xpc_connection_resume(link->connection);
   xpc_connection_cancel(link->connection);
 }
@@ -280,27 +341,36 @@ uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {
   return (uint32_t)strlen(buffer);
 }
 
-void shim_link_release(shim_link *link) { drop(link); }
+void shim_link_release(shim_link *link) {
+  atomic_store(&link->owned, false);
+  drop(link);
+}
 
 void shim_link_reject(shim_link *link) {
   shim_link_cancel(link);
   drop(link);
 }
 
-void shim_link_guard(shim_link *link, void *words, uint32_t stride, uint32_t count, uint32_t owner,
-                     void *gone) {
+int shim_link_on_death(shim_link *link, void (*call)(void *context), void *context) {
+  struct death_call *added = malloc(sizeof *added);
+  if (added == NULL) return -ENOMEM;
   pthread_mutex_lock(&link->lock);
-  link->guarded = words;
-  link->stride = stride;
-  link->count = count;
-  link->owner = owner;
-  link->gone = gone;
-  if (link->invalid) abandon_guarded(link);
+  *added = (struct death_call){.next = link->death_calls, .call = call, .context = context};
+  link->death_calls = added;
+  if (link->invalid) call(context);
   pthread_mutex_unlock(&link->lock);
+  return 0;
 }
 
-void shim_link_unguard(shim_link *link) {
+void shim_link_forget_death(shim_link *link, void *context) {
+  struct death_call *found = NULL;
   pthread_mutex_lock(&link->lock);
-  link->guarded = NULL;
+  for (struct death_call **place = &link->death_calls; *place != NULL; place = &(*place)->next) {
+    if ((*place)->context != context) continue;
+    found = *place;
+    *place = found->next;
+    break;
+  }
   pthread_mutex_unlock(&link->lock);
+  free(found);
 }

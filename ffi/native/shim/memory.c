@@ -229,3 +229,18 @@ int shim_memory_close(void *address, uint64_t mapped) {
 #endif
   return munmap(address, (size_t)mapped) == 0 ? 0 : -errno;
 }
+
+int shim_memory_retire(void *address, uint64_t mapped) {
+  /* Reserves no memory: a page costs something only when it is written. */
+  int flags = MAP_PRIVATE | MAP_ANON | MAP_FIXED | MAP_NORESERVE;
+  /* One step: no other thread can get the range in between. */
+  void *range = mmap(address, (size_t)mapped, PROT_READ | PROT_WRITE, flags, -1, 0);
+  /* Writable memory is refused where the system commits to all that it maps. */
+  if (range == MAP_FAILED) range = mmap(address, (size_t)mapped, PROT_NONE, flags, -1, 0);
+  if (range == MAP_FAILED) return -errno;
+#if defined(__linux__)
+  /* -1 for what was received or sealed: the allocator knows only what it made. */
+  (void)xpc_linux_shmem_forget(address, (size_t)mapped);
+#endif
+  return 0;
+}

@@ -6,15 +6,29 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "internal.h"
 
-/* Tries once, leaving `keep` (the contended bit) set for those who know of waiters. */
+/* The pid of this process; getpid is a system call, which would take longer than the lock. */
+static uint32_t own_pid(void) {
+  static _Atomic uint32_t known;
+  uint32_t pid = atomic_load_explicit(&known, memory_order_relaxed);
+  if (pid == 0) {
+    pid = (uint32_t)getpid();
+    atomic_store_explicit(&known, pid, memory_order_relaxed);
+  }
+  return pid;
+}
+
+/* Tries once to lock. `keep` is the contended bit for callers that know of waiters, or 0. When the mutex is held,
+ * `seen` gets its state. */
 static int32_t take(_Atomic uint32_t *word, uint32_t owner, uint32_t keep, uint32_t *seen) {
   uint32_t state = atomic_load(word);
   while ((state & SHIM_MUTEX_OWNER) == 0) {
     uint32_t next = owner | keep | (state & SHIM_MUTEX_CONTENDED);
     if (atomic_compare_exchange_weak(word, &state, next)) {
+      atomic_store_explicit(word + 1, own_pid(), memory_order_relaxed); /* for error messages of those who wait */
       return (state & SHIM_MUTEX_ABANDONED) != 0 ? SHIM_MUTEX_LOCKED_ABANDONED : SHIM_MUTEX_LOCKED;
     }
   }
@@ -64,18 +78,18 @@ int32_t shim_mutex_wait(void *word, uint32_t owner, uint32_t spin, double millis
 
 /*
  * Wakes one waiter of a mutex that was just freed. The contended bit stays until the kernel says that
- * nobody sleeps: a waiter that is killed between its wake and its turn must not leave the others asleep.
+ * nobody sleeps: a waiter that is killed between its wake and its lock must not leave the others asleep.
  */
-static void pass_on(_Atomic uint32_t *state, uint32_t freed) {
+static void wake_next(_Atomic uint32_t *state, uint32_t freed) {
   if ((freed & SHIM_MUTEX_CONTENDED) == 0) return;
   if (!shim_wake(state, false)) {
-    /* Who sleeps from now on sets the bit again; who took the mutex meanwhile keeps it. */
+    /* A waiter that falls asleep from now on sets the bit again; an owner that came meanwhile keeps it. */
     (void)atomic_compare_exchange_strong(state, &freed, freed & ~SHIM_MUTEX_CONTENDED);
   }
 }
 
-/* Frees the mutex if `owner` holds it, leaving `mark` behind. */
-static bool leave(void *word, uint32_t owner, uint32_t mark) {
+/* Frees the mutex if `owner` holds it; `mark` is SHIM_MUTEX_ABANDONED where the owner died, or 0. */
+static bool release_as(void *word, uint32_t owner, uint32_t mark) {
   _Atomic uint32_t *state = word;
   uint32_t seen = atomic_load(state);
   uint32_t next;
@@ -83,28 +97,32 @@ static bool leave(void *word, uint32_t owner, uint32_t mark) {
     if ((seen & SHIM_MUTEX_OWNER) != owner) return false;
     next = mark | (seen & SHIM_MUTEX_CONTENDED);
   } while (!atomic_compare_exchange_weak(state, &seen, next));
-  pass_on(state, next);
+  wake_next(state, next);
   return true;
+}
+
+uint32_t shim_mutex_holder(const void *word) {
+  return atomic_load_explicit((const _Atomic uint32_t *)word + 1, memory_order_relaxed);
 }
 
 int32_t shim_mutex_unlock(void *word, uint32_t owner) {
   owner &= SHIM_MUTEX_OWNER;
-  return owner != 0 && leave(word, owner, 0) ? 0 : -EPERM;
+  return owner != 0 && release_as(word, owner, 0) ? 0 : -EPERM;
 }
 
 int32_t shim_mutex_abandon(void *word, uint32_t owner) {
   owner &= SHIM_MUTEX_OWNER;
-  bool held = owner != 0 && leave(word, owner, SHIM_MUTEX_ABANDONED);
-  /* The dead one may have been woken for its turn, and the contended bit cleared behind its back, since a
-   * woken waiter sets it again. So all look, whatever the word says; those who sleep on set the bit. */
+  bool held = owner != 0 && release_as(word, owner, SHIM_MUTEX_ABANDONED);
+  /* The dead owner may have been the waiter that was woken last, and the contended bit may have been cleared, since
+   * a woken waiter sets it again. So all waiters look, whatever the word says; those that sleep again set the bit. */
   (void)shim_wake(word, true);
   return held ? 1 : 0;
 }
 
-void shim_mutex_stir(void *word) {
-  /* A wait sleeps only while the word is what it saw, with the contended bit: without it, it looks again,
-   * sees why, and sets it anew if it goes on. Where another sets the bit before it falls asleep, it looks
-   * after SHIM_LOOK_AGAIN. */
+void shim_mutex_recheck(void *word) {
+  /* A wait sleeps only while the word is what it saw, with the contended bit. Without the bit it looks again, sees
+   * the cancel, or sets the bit anew and sleeps. Where another waiter sets the bit before this one falls asleep,
+   * this one looks after SHIM_LOOK_AGAIN. */
   (void)atomic_fetch_and((_Atomic uint32_t *)word, ~SHIM_MUTEX_CONTENDED);
   (void)shim_wake(word, true);
 }

@@ -88,33 +88,33 @@ double shim_revision_commit(shim_audience *audience, void *revision, uint32_t in
   return (double)next;
 }
 
-void shim_revision_stir(void *revision) { (void)shim_wake(low_half(revision), true); }
+void shim_revision_recheck(void *revision) { (void)shim_wake(low_half(revision), true); }
 
 int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
                                  uint64_t deadline, const _Atomic uint32_t *cancelled) {
-  /* Compared as doubles, which is what the caller has seen: a word beyond 2^53 is a peer's malice, and must
-   * neither look changed for ever nor be cast out of range. */
+  /* Compared as doubles, which is what the caller has seen: a hostile peer may write a number beyond 2^53, which
+   * must neither look like a new change at each wait nor be cast out of range. */
   const _Atomic uint64_t *word = revision;
   uint64_t seen;
   shim_spin spinning = {.spin = spin};
   do {
-    if ((double)atomic_load(word) != after) return SHIM_MUTEX_LOCKED;
+    if ((double)atomic_load(word) != after) return SHIM_WAIT_CHANGED;
     if (spinning.steps % 32 == 31 && cancelled != NULL && atomic_load(cancelled) != 0) break;
   } while (shim_spin_on(&spinning, deadline));
-  if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT; /* or the peer is gone: its word tells */
-  int32_t result = SHIM_MUTEX_LOCKED;
+  if (spin == SHIM_SPIN_ONLY) return SHIM_WAIT_TIMED_OUT; /* or the peer is gone: its word tells */
+  int32_t result = SHIM_WAIT_CHANGED;
   (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */
   while (seen = atomic_load(word), (double)seen == after) {
     if (cancelled != NULL && atomic_load(cancelled) != 0) {
-      result = SHIM_MUTEX_CANCELLED;
+      result = SHIM_WAIT_CANCELLED;
       break;
     }
     uint64_t left = 0;
     if (deadline != UINT64_MAX) {
       uint64_t now = shim_now();
       if (now >= deadline) {
-        result = SHIM_MUTEX_TIMED_OUT;
+        result = SHIM_WAIT_TIMED_OUT;
         break;
       }
       left = deadline - now;

@@ -1,8 +1,8 @@
 /*
- * waiter.c: waits for those who cannot block, each on a thread of its own.
+ * waiter.c: waits for a realm whose thread must not block, each on a thread of its own.
  *
  * A mutex belongs to a link and not to a thread, so a thread of ours may wait for it and take it. The
- * threads exist only while somebody waits: an uncontended mutex never comes here.
+ * threads exist only while somebody waits: an uncontended mutex needs none.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,8 +10,8 @@
 
 #include "internal.h"
 
-/* More than this many waits at once in a realm is a fault of the program, not a load. */
-#define MOST_WAITS 256
+/* More waits than this at once in a realm are a fault of the program, not a load. */
+#define MAX_WAITS 256
 
 struct shim_wait {
   shim_wait *next;
@@ -39,11 +39,13 @@ static void *run(void *argument) {
   node->event.kind = SHIM_EVENT_WAIT;
   node->event.request = wait->request;
   shim_queue *queue = wait->queue;
-  /* Out of the list first: once the event is out, nobody may touch the word for this wait. */
+  /* The wait leaves the list before its event is queued: from then on the owner may unmap the word, so that no
+   * cancel may touch it any more. */
   pthread_mutex_lock(shim_queue_lock(queue));
   shim_wait **place = shim_queue_waits(queue);
   while (*place != wait) place = &(*place)->next;
   *place = wait->next;
+  pthread_cond_broadcast(shim_queue_changed(queue));
   pthread_mutex_unlock(shim_queue_lock(queue));
   free(wait);
   shim_queue_push(queue, node);
@@ -69,14 +71,14 @@ static int start(shim_queue *queue, const shim_wait *like) {
   atomic_init(&wait->cancelled, 0);
   wait->node = node;
   wait->queue = shim_queue_retain(queue);
-  /* Hung in before the thread runs, since it takes itself out. */
+  /* Put on the list before the thread runs, since the thread takes it off. */
   pthread_mutex_lock(shim_queue_lock(queue));
   uint32_t count = 0;
   for (shim_wait *other = *shim_queue_waits(queue); other != NULL; other = other->next) count++;
   wait->next = *shim_queue_waits(queue);
   *shim_queue_waits(queue) = wait;
   pthread_t thread;
-  int error = count >= MOST_WAITS ? EAGAIN : pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  int error = count >= MAX_WAITS ? EAGAIN : pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   if (error == 0) error = pthread_create(&thread, &attributes, run, wait);
   if (error != 0) *shim_queue_waits(queue) = wait->next;
   pthread_mutex_unlock(shim_queue_lock(queue));
@@ -106,13 +108,23 @@ int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision
   return start(queue, &like);
 }
 
+static void cancel(shim_wait *wait) {
+  atomic_store(&wait->cancelled, 1);
+  if (wait->parked == NULL) {
+    shim_mutex_recheck(wait->word);
+  } else {
+    shim_revision_recheck(wait->word);
+  }
+}
+
 void shim_wait_cancel(shim_queue *queue, uint32_t request) {
   pthread_mutex_lock(shim_queue_lock(queue));
   for (shim_wait *wait = *shim_queue_waits(queue); wait != NULL; wait = wait->next) {
-    if (wait->request != request) continue;
-    atomic_store(&wait->cancelled, 1);
-    if (wait->parked == NULL) shim_mutex_stir(wait->word);
-    else shim_revision_stir(wait->word);
+    if (wait->request == request) cancel(wait);
   }
   pthread_mutex_unlock(shim_queue_lock(queue));
+}
+
+void shim_wait_cancel_all(shim_wait *waits) {
+  for (shim_wait *wait = waits; wait != NULL; wait = wait->next) cancel(wait);
 }

@@ -32,24 +32,25 @@ uint32_t shim_word_load(const void *word) {
   return atomic_load((const _Atomic uint32_t *)word);
 }
 
-void shim_word_store(void *word, uint32_t value) {
-  atomic_store((_Atomic uint32_t *)word, value);
-}
-
 double shim_word_load64(const void *word) {
   return (double)atomic_load((const _Atomic uint64_t *)word);
 }
 
 uint64_t shim_now(void) {
+#if defined(__APPLE__)
+  /* CLOCK_MONOTONIC is the wall clock minus the time of boot there, in microseconds. The waits use this one. */
+  return clock_gettime_nsec_np(CLOCK_UPTIME_RAW);
+#else
   struct timespec now;
   if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 0; /* cannot fail for this clock */
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+#endif
 }
 
 double shim_clock(void) { return (double)shim_now(); }
 
 uint64_t shim_deadline(double milliseconds) {
-  /* A year is for ever; also what is not a number. */
+  /* Longer than a year, or NaN, means no timeout. */
   if (!(milliseconds >= 0) || milliseconds > 365.0 * 24 * 3600 * 1000) return UINT64_MAX;
   return shim_now() + (uint64_t)(milliseconds * 1e6);
 }

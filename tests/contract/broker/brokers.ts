@@ -1,5 +1,5 @@
 /** The brokers that the contract is tried on, as processes. */
-import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
+import { serviceSocketPath } from "../../support/socket_path.ts";
 import { Connection, ConnectionError } from "../../../src/xpc/mod.ts";
 import { Child } from "./process.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { connect, NameTakenError, serve } from "../../../mod.ts";
 import { Endpoint } from "../../../src/xpc/endpoint.ts";
 import { Connection, type ConnectionError } from "../../../src/xpc/mod.ts";
-import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
+import { serviceSocketPath } from "../../support/socket_path.ts";
 import { BrokerProcess, removeTraces, uniqueService } from "./brokers.ts";
 import { assertFailure, assertSays, offer, Peer, tokenOf } from "./peer.ts";
 import { Child } from "./process.ts";

@@ -1,13 +1,16 @@
 /** Exchanges with a broker, packet by packet, made comparable: the same for every broker, or one of them is wrong. */
 import { assert, assertEquals } from "@std/assert";
 import type { XpcRecord } from "../../../src/xpc/mod.ts";
-import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
+import { serviceSocketPath } from "../../support/socket_path.ts";
 import type { BrokerProcess } from "./brokers.ts";
 import { close, HEADER_BYTES, openPort, RawConnection } from "./raw.ts";
 import { ENDPOINT, type Node, nodeOf, read, write } from "./wire_format.ts";
 
 /** How much of a request is kept, in characters. */
 const LONGEST_REQUEST = 160;
+
+/** The kind of a packet that is a message: from a broker, a reply or an event. */
+const MESSAGE = 4;
 
 /** Who, which way (">" to the broker), and the packet: what is sent in words, what comes in bytes as well. */
 export type Line = readonly [who: string, packet: string];
@@ -47,17 +50,20 @@ export class Recorder implements Disposable {
     this.lines.push([`${who} >`, `junk ${bytes.toHex()}`]);
   }
 
-  /** Receives packets. */
+  /** Receives packets. No order is promised between replies and events: the replies are recorded first. */
   async receive(who: string, count = 1): Promise<void> {
+    const packets: { order: bigint; text: string }[] = [];
     for (let index = 0; index < count; index++) {
       const packet = await this.#connections.get(who)!.receive();
       packet?.descriptors.forEach(close);
       const text = packet === undefined ? "end" : this.#comparable(packet.bytes, packet.descriptors.length);
-      this.lines.push([`${who} <`, text]);
+      packets.push({ order: orderOf(packet?.bytes), text });
     }
+    packets.sort((a, b) => a.order < b.order ? -1 : a.order > b.order ? 1 : 0);
+    for (const { text } of packets) this.lines.push([`${who} <`, text]);
   }
 
-  /** A request and what comes before its reply and with it. */
+  /** A request, its reply, and the events that come with it. */
   async ask(who: string, record: XpcRecord, count = 1): Promise<void> {
     this.send(who, record);
     await this.receive(who, count);
@@ -122,6 +128,15 @@ export class Recorder implements Disposable {
       } else if (value.tag === 8 && ["broker", "service"].includes(key)) value.text = key.toUpperCase();
     }
   }
+}
+
+/** The place of a packet: who listens, the replies in the order of their requests, the events, the end. */
+function orderOf(bytes: Uint8Array | undefined): bigint {
+  const last = 2n ** 64n;
+  if (bytes === undefined) return last + 1n;
+  if (bytes[5] !== MESSAGE) return 0n;
+  // The number of the request that is answered; an event answers none.
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(16, true) || last;
 }
 
 /** A generation as it is told where it follows from the clock; those that a test chose stay. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { serviceSocketPath } from "../../../src/broker/socket_path.ts";
+import { serviceSocketPath } from "../../support/socket_path.ts";
 import { LIMITS } from "../../../src/broker/protocol.ts";
 import { Int64, type XpcRecord, type XpcValue } from "../../../src/xpc/mod.ts";
 import { BAD_REQUESTS } from "./bad_requests.ts";
@@ -168,6 +168,37 @@ export const requestTests: readonly ContractTest[] = [
       await peer.counts("peers", LIMITS.peers - 1);
       await using another = await Peer.connect(broker.service);
       await another.ok({ op: "list" });
+    },
+  },
+  {
+    name: "peers that do not say hello cannot keep others out: the one that was silent longest has to leave",
+    async run(kind): Promise<void> {
+      await using broker = await BrokerProcess.start(kind);
+      await using peer = await Peer.connect(broker.service);
+      const path = serviceSocketPath(broker.service);
+      using silent = new DisposableStack();
+      const oldest = silent.use(new RawConnection(path));
+      for (let index = 2; index < LIMITS.peers; index++) silent.use(new RawConnection(path));
+      for (let index = 0; index < 10; index++) {
+        await using another = await Peer.connect(broker.service);
+        await another.ok({ op: "list" });
+      }
+      await oldest.refused();
+      await peer.ok({ op: "list" });
+    },
+  },
+  {
+    name: "a peer that does not say hello in time loses its connection, the others do not",
+    async run(kind): Promise<void> {
+      await using broker = await BrokerProcess.start(kind);
+      await using peer = await Peer.connect(broker.service);
+      using silent = new RawConnection(serviceSocketPath(broker.service));
+      silent.send(write(nodeOf({ op: "list" })), [], false); // a listener learns of a client with its first message
+      await using refusing = await Peer.connect(broker.service, { hello: false });
+      await refusing.fails({ op: "list" }, "hello_first");
+      await silent.refused();
+      await peer.ok({ op: "list" });
+      await peer.counts("peers", 1);
     },
   },
 ];

@@ -39,7 +39,7 @@ export const watchTests: readonly ContractTest[] = [
       assertSays(await watcher.request({ op: "unwatch" }), { ok: true });
       await server.registered(name, service);
       await watcher.noEvents();
-      assertEquals((await watcher.ok({ op: "status" }))["watchers"], 0n);
+      assertEquals((await server.ok({ op: "status" }))["watchers"], 0n);
     },
   },
   {

@@ -68,7 +68,7 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     await exchange.ask("A", { op: "status" });
   },
 
-  async "watch: events come before the reply"(exchange): Promise<void> {
+  async "watch: the events of registrations"(exchange): Promise<void> {
     await exchange.hello("A");
     await exchange.hello("B");
     await exchange.ask("A", register("a"));

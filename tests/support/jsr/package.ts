@@ -1,8 +1,7 @@
+import { ROOT } from "../../../ffi/build/root.ts";
 import { CHECKSUMS } from "../../../ffi/checksums.ts";
 import { hostTarget, TARGETS } from "../../../ffi/targets.ts";
 import type { Package } from "./registry.ts";
-
-const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
 
 /** What is large, made, or none of the package's. */
 const LEFT_OUT = [".git", ".build", "ffi/lib", "node_modules", "coverage"];

@@ -1,25 +1,30 @@
 import Broker
+import CAgent
 import CShim
 
-/// The broker with its connections: events of XPC in, effects of the broker out.
+/// Connects the core of the broker to XPC.
 ///
-/// The shim's queue calls `drain` on its one thread, never twice at a time; from `start` on, that thread
-/// alone touches the agent and the broker in it. So there is no lock, and nothing here is `Sendable`. All
-/// that another thread gets is the stop link, to cancel it.
+/// The agent passes XPC's events to the core and carries out the effects that the core returns. It takes the
+/// events from the shim's queue on a thread of its own. After `start`, only that thread uses the agent and
+/// the core, so there is no lock, and nothing here is `Sendable`. Other threads get the stop link only, to
+/// cancel it.
 final class Agent {
   private let settings: Settings
   private var broker: Core
-  private var queue: OpaquePointer?
+  private let queue: OpaquePointer
+  private let listener: Link
+  private let stop: Link
   private var links: [PeerID: Link] = [:]
-  private var listener: Link?
-  private var stop: Link?
-  /// While the broker ends: the peers that have not got all that was sent to them.
+  /// While the agent ends: the peers whose last messages are not sent yet.
   private var flushing: Set<PeerID>?
 
   private typealias Link = OpaquePointer
 
-  init(_ settings: Settings) {
+  private init(_ settings: Settings, queue: OpaquePointer, listener: Link, stop: Link) {
     self.settings = settings
+    self.queue = queue
+    self.listener = listener
+    self.stop = stop
     let start = agent_monotonic_milliseconds()
     broker = Core(
       identity: .init(
@@ -30,33 +35,31 @@ final class Agent {
 
   /// Why the agent cannot start.
   enum StartError: Error {
-    /// The system cannot check the requirement, or it is not well-formed.
+    /// The requirement is malformed, or the system cannot check requirements.
     case requirement
-    /// No memory or no thread can be had.
+    /// The system is out of memory or threads.
     case resources
   }
 
-  /// Begins to serve, on a thread of its own, for the rest of the process.
+  /// Starts an agent, which serves on a thread of its own until the process ends.
   ///
-  /// - Returns: the stop link: once somebody cancels it, from any thread, the agent ends the process.
+  /// - Returns: The stop link. When any thread cancels it, the agent tells all peers and ends the process.
   static func start(_ settings: Settings) throws(StartError) -> OpaquePointer {
-    let agent = Agent(settings)
-    let context = Unmanaged.passRetained(agent).toOpaque()
-    let wake: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
-      guard let context else { return }
-      Unmanaged<Agent>.fromOpaque(context).takeUnretainedValue().drain()
-    }
-    guard let queue = shim_queue_create(wake, context),
+    guard let queue = shim_queue_create(nil),
       let stop = shim_link_listen_anonymous(queue),
       let listener = shim_link_listen(queue, settings.service)
     else { throw .resources }
-    // The stop link needs no requirement: setting it there tells whether it could be set on a peer.
+    // No peer connects to the stop link. It only shows whether the requirement can be set on a link at all.
     if let requirement = settings.requirement, shim_link_require(stop, requirement) != 0 {
       throw .requirement
     }
-    agent.queue = queue
-    agent.stop = stop
-    agent.listener = listener
+    // The thread owns the agent from here on.
+    let agent = Unmanaged.passRetained(Agent(settings, queue: queue, listener: listener, stop: stop))
+    let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
+      if let context { Unmanaged<Agent>.fromOpaque(context).takeRetainedValue().serve() }
+      return nil
+    }
+    guard agent_start_thread(body, agent.toOpaque()) == 0 else { throw .resources }
     shim_link_activate(stop)
     shim_link_activate(listener)
     return stop
@@ -64,12 +67,12 @@ final class Agent {
 
   // MARK: Events
 
-  private func drain() {
+  /// Handles events until the process ends: nobody finishes the queue.
+  private func serve() {
     let capacity = 64
     withUnsafeTemporaryAllocation(of: shim_event.self, capacity: capacity) { events in
-      while true {
+      while shim_queue_wait(queue) {
         let count = Int(shim_queue_drain(queue, events.baseAddress, UInt32(capacity)))
-        if count == 0 { return }
         for event in events.prefix(count) { handle(event) }
       }
     }
@@ -84,9 +87,9 @@ final class Agent {
       if let message = event.object { receive(XPCObject(owned: message), from: peer) }
     case SHIM_EVENT_ERROR:
       let error = shim_error(rawValue: UInt32(bitPattern: event.value))
-      if event.source == listener.map({ shim_link_id($0) }) {
+      if event.source == shim_link_id(listener) {
         listenerFailed(error)
-      } else if event.source == stop.map({ shim_link_id($0) }) {
+      } else if event.source == shim_link_id(stop) {
         terminate()
       } else {
         peerFailed(peer, error)
@@ -94,7 +97,7 @@ final class Agent {
     case SHIM_EVENT_BARRIER:
       flushed(peer)
     default:
-      break  // the agent asks for nothing else
+      break  // the agent causes no other events
     }
   }
 
@@ -105,7 +108,7 @@ final class Agent {
     if let requirement = settings.requirement, shim_link_require(link, requirement) != 0 {
       perform(broker.failedRequirement(peer))
     }
-    shim_link_activate(link)  // nothing, if it was refused
+    shim_link_activate(link)  // no effect if the peer was refused
   }
 
   private func receive(_ message: XPCObject, from peer: PeerID) {
@@ -124,7 +127,7 @@ final class Agent {
     case SHIM_ERROR_TERMINATING:
       terminate()
     default:
-      break  // the connection lives on
+      break  // the connection stays open
     }
   }
 
@@ -140,10 +143,9 @@ final class Agent {
     }
   }
 
-  /// Why the listener is invalid, where the system tells.
+  /// The system's reason why the listener is invalid, if it gives one.
   private var reason: String? {
-    guard let listener else { return nil }
-    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
       let length = shim_link_reason(listener, buffer.baseAddress, UInt32(buffer.count))
       return length == 0 ? nil : buffer.baseAddress.map { String(cString: $0) }
     }
@@ -151,9 +153,9 @@ final class Agent {
 
   private static var usualReason: String {
     #if canImport(Darwin)
-      "launchd did not start this process for it"
+      "launchd did not start this process for the service. Install it with: deno task agent:install"
     #else
-      "another process serves it, or its socket cannot be made"
+      "another process serves it, or its socket cannot be created. Stop that process or use another --service"
     #endif
   }
 
@@ -182,9 +184,11 @@ final class Agent {
     if let link = links[peer] { message.use { shim_link_send(link, $0) } }
   }
 
-  // MARK: The end
+  // MARK: Termination
 
-  /// Tells all peers, and ends the process when that has left.
+  /// Tells all peers that the broker ends.
+  ///
+  /// Ends the process when these messages are sent.
   private func terminate() {
     guard !broker.isTerminating else { return }
     perform(broker.terminate())
@@ -206,12 +210,12 @@ final class Agent {
 }
 
 extension Refusal {
-  /// The rest of the line that the log gets.
+  /// The reason, as the log states it.
   fileprivate var explanation: String {
     switch self {
     case .user(let user): "it runs as user \(user)"
     case .requirement: "it does not meet the code-signing requirement"
-    case .limit: "\(Limits.peers) peers are connected"
+    case .limit: "the limit of \(Limits.peers) connected peers is reached"
     }
   }
 }

@@ -1,6 +1,6 @@
 import Broker
 
-/// What the command line asks for.
+/// What the command line asks the program to do.
 enum Command: Equatable {
   case run(Settings)
   case version
@@ -11,19 +11,19 @@ enum Command: Equatable {
 struct Settings: Equatable {
   /// The Mach service to vend.
   var service = "io.jsr.xpc.shmem"
-  /// The code-signing requirement that peers have to meet, if any.
+  /// The code-signing requirement that peers must meet, if any.
   var requirement: String?
 }
 
-/// A command line that cannot be followed.
+/// An error in the command line.
 struct UsageError: Error, Equatable {
-  /// What is wrong with it.
+  /// What is wrong, for the user.
   var message: String
 }
 
 extension Command {
   static let usage = """
-    The broker of @xpc/shmem as a launch agent: apps register and find shared memory through it.
+    The broker of @xpc/shmem as a launch agent. Apps register and find services through it.
 
     Usage: xpc-shmem-agent [--service NAME] [--requirement STRING]
 
@@ -32,13 +32,14 @@ extension Command {
       --version             print the release
       --help                print this
 
-    It is started by launchd on macOS and by socket activation on Linux, or there by hand. It ends on
-    SIGTERM and SIGINT with status 0; 64: wrong usage; 69: the service cannot be had.
+    On macOS launchd starts it. On Linux socket activation starts it, or you do.
+    Exit status: 0 after SIGTERM or SIGINT, 64 after wrong usage, 69 if the service is not available, 71 if
+    the system is out of memory or threads.
     """
 
   /// Reads the arguments after the program's name.
   ///
-  /// `--flag VALUE` and `--flag=VALUE` are the same.
+  /// `--flag VALUE` and `--flag=VALUE` mean the same.
   init(_ arguments: some Sequence<String>) throws(UsageError) {
     var settings = Settings()
     var rest = Array(arguments)[...]
@@ -62,7 +63,7 @@ extension Command {
           settings.service = value
         } else {
           throw UsageError(
-            message: "Cannot vend \"\(value)\": a service name is 1 to 128 of A-Z a-z 0-9 . _ -")
+            message: "Cannot vend \"\(value)\": use a name of 1 to 128 characters of A-Z a-z 0-9 . _ -")
         }
       default:
         throw UsageError(message: "Cannot understand the argument \"\(argument)\"")

@@ -5,13 +5,15 @@
   import Glibc
 #endif
 
-/// Where the agent says what happened: one line at its start, its end, and when it refuses a peer.
+/// The agent's log.
+///
+/// The agent writes a line when it starts, when it ends and when it refuses a peer.
 enum Log {
   #if canImport(Darwin)
     private static let logger = Logger(subsystem: "io.jsr.xpc.shmem", category: "agent")
   #endif
 
-  /// Tells of something expected.
+  /// Logs an expected event.
   static func notice(_ text: String) {
     #if canImport(Darwin)
       logger.notice("\(text, privacy: .public)")
@@ -20,7 +22,9 @@ enum Log {
     #endif
   }
 
-  /// Tells of what went wrong; on standard error also where there is a log, for who starts it by hand.
+  /// Logs a failure.
+  ///
+  /// Writes it to standard error too, for a user who starts the agent by hand.
   static func error(_ text: String) {
     #if canImport(Darwin)
       logger.error("\(text, privacy: .public)")

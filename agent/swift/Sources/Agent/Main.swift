@@ -1,4 +1,5 @@
 import Broker
+import CAgent
 import CShim
 
 #if canImport(Darwin)
@@ -9,8 +10,8 @@ import CShim
 
 @main
 enum Main {
-  /// How long the peers have to take what was sent to them when the agent ends, in seconds.
-  private static let patience: UInt32 = 2
+  /// How many seconds the agent waits, when it ends, until its last messages are sent.
+  private static let flushTimeout: UInt32 = 2
 
   static func main() {
     do throws(UsageError) {
@@ -26,16 +27,20 @@ enum Main {
   }
 
   private static func run(_ settings: Settings) -> Never {
-    agent_hold_signals()
+    guard agent_hold_signals() == 0 else {
+      Log.error("Cannot start: the signals cannot be blocked")
+      end(.osError)
+    }
     agent_raise_descriptor_limit()
     let stop: OpaquePointer
     do throws(Agent.StartError) {
       stop = try Agent.start(settings)
     } catch .requirement {
-      Log.error("Cannot check the code-signing requirement: \(whyNotRequiring)")
+      let requirement = settings.requirement ?? ""
+      Log.error("Cannot check the code-signing requirement \"\(requirement)\": \(whyNotRequiring)")
       end(.usage)
     } catch {
-      Log.error("Cannot start: no memory or thread can be had")
+      Log.error("Cannot start: the system is out of memory or threads")
       end(.osError)
     }
     Log.notice("\(release) starts as \(settings.service), process \(ThisProcess.id)")
@@ -43,13 +48,17 @@ enum Main {
     var wasAsked = false
     while true {
       let signal = agent_wait_for_signal()
+      guard signal > 0 else {
+        Log.error("Cannot wait for signals: error \(-signal)")
+        end(.osError)
+      }
       if signal == SIGALRM {
-        Log.notice("ends, though not all peers took what was sent to them")
+        Log.notice("ends before all peers received their last messages")
         end(.success)
       }
       if !wasAsked {
         wasAsked = true
-        alarm(patience)
+        alarm(flushTimeout)
         shim_link_cancel(stop)
       }
     }
@@ -57,9 +66,9 @@ enum Main {
 
   private static var whyNotRequiring: String {
     #if canImport(Darwin)
-      "it is malformed, or this macOS is older than 12"
+      "it is malformed, or this macOS is older than 12. Correct it or leave out --requirement"
     #else
-      "this system has none"
+      "this system has no code signing. Leave out --requirement"
     #endif
   }
 }

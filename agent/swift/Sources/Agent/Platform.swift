@@ -12,7 +12,7 @@ enum ExitStatus: Int32 {
   case osError = 71
 }
 
-/// This process, as others see it.
+/// The identity of this process.
 enum ThisProcess {
   static var id: Int64 { Int64(getpid()) }
   static var user: UInt32 { geteuid() }
@@ -21,7 +21,9 @@ enum ThisProcess {
 /// Ends the process.
 func end(_ status: ExitStatus) -> Never { exit(status.rawValue) }
 
-/// Writes text to a descriptor; what cannot be written is lost.
+/// Writes text to a descriptor.
+///
+/// Ignores errors, because there is no place to report them.
 func write(_ text: String, to descriptor: Int32) {
   var rest = Array(text.utf8)[...]
   while !rest.isEmpty {

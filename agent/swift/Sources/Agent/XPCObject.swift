@@ -1,17 +1,17 @@
 import Broker
-import CShim
+import CAgent
 
-/// An XPC object that is released when nobody refers to it any more.
+/// One reference to an XPC object, released when this handle is.
 final class XPCObject: Handle {
   private let pointer: UnsafeMutableRawPointer
 
-  /// Takes over a reference.
+  /// Takes ownership of a reference.
   init(owned pointer: UnsafeMutableRawPointer) {
     self.pointer = pointer
     super.init()
   }
 
-  /// Adds a reference of its own.
+  /// Retains the object.
   convenience init(retaining pointer: UnsafeMutableRawPointer) {
     self.init(owned: agent_retain(pointer))
   }
@@ -20,20 +20,23 @@ final class XPCObject: Handle {
     agent_release(pointer)
   }
 
-  /// Lends the pointer: Swift may release an object after its last use, which a pointer taken out of it
-  /// is not.
+  /// Calls `body` with the pointer and keeps the object alive meanwhile.
+  ///
+  /// Swift may release an object after its last use, and a use of its pointer does not count as one.
   func use<Result>(_ body: (UnsafeMutableRawPointer) -> Result) -> Result {
     withExtendedLifetime(self) { body(pointer) }
   }
 }
 
 extension Handle {
-  /// The object that it is: the broker makes no handles of its own, so each is one.
+  /// This handle as an XPC object.
+  ///
+  /// The core creates no handles, so in the agent each handle is an XPC object.
   var object: XPCObject? { self as? XPCObject }
 }
 
 extension Message {
-  /// Reads the keys of a dictionary that a request may have, and counts the others.
+  /// Reads the values of all keys that a request may have, and counts the other keys.
   init(reading object: XPCObject) {
     self.init()
     object.use { dictionary in
@@ -44,7 +47,7 @@ extension Message {
     }
   }
 
-  /// Puts the fields into a dictionary.
+  /// Adds the fields to a dictionary.
   func write(to object: XPCObject) {
     object.use { write(to: $0) }
   }
@@ -65,12 +68,12 @@ extension Message {
           for entry in entries { entry.dictionary().use { agent_append(array, $0) } }
           agent_set_object(dictionary, key, array)
         }
-      case .other: break  // the broker sends none
+      case .other: break  // the core sends no such value
       }
     }
   }
 
-  /// A new dictionary with the fields.
+  /// Creates a dictionary with the fields.
   func dictionary() -> XPCObject {
     let dictionary = XPCObject(owned: agent_dictionary())
     write(to: dictionary)
@@ -79,11 +82,12 @@ extension Message {
 }
 
 extension WireValue {
-  /// The longest text that any field of a request may have, and one byte more: what is longer is valid
-  /// nowhere, so no more of it is copied.
+  /// How many bytes of a string are copied.
+  ///
+  /// This is one more than the longest valid text of any field, so a text that is too long stays too long.
   private static var copiedBytes: Int { Name.maximumLength + 1 }
 
-  /// Takes over what stands under a key; nil when nothing does.
+  /// Converts the value of a key, or gives nil if the key is missing.
   fileprivate init?(_ value: agent_value) {
     switch value.kind {
     case AGENT_KIND_MISSING: return nil

@@ -1,16 +1,17 @@
-/// The operations, as the protocol's table lists them.
+/// The operations, in the order of the table in PROTOCOL.md.
 extension Core {
-  /// Who sent a request, and what it is answered through.
+  /// The sender of a request, and the handle for the reply.
   struct Asker {
     var peer: PeerID
     var pid: Int64
     var reply: Handle
   }
 
-  /// The reply to a request, or nil when it comes later.
+  /// Answers a request, or returns nil if the reply comes later.
   ///
-  /// Before the fields of an operation are looked at, in this order: is the broker ending, is the message
-  /// too large, does it ask for an operation, was there a hello, is there such an operation.
+  /// Before this reads the fields of the operation, it checks in this order that the broker does not end,
+  /// that the message is not too large, that `op` is a string, that the peer said hello, and that the
+  /// operation exists.
   mutating func answer(
     _ message: Message, of asker: Asker
   ) throws(Failure) -> Message? {
@@ -42,7 +43,7 @@ extension Core {
     }
   }
 
-  /// Tells all watchers of a change.
+  /// Sends an event about a change to all watchers.
   mutating func tellWatchers(
     _ change: Change, _ name: Name, _ registration: Registry.Registration
   ) {
@@ -55,7 +56,7 @@ extension Core {
     }
   }
 
-  /// What watchers are told of.
+  /// The changes that watchers receive.
   enum Change: String {
     case registered, unregistered
   }

@@ -1,18 +1,19 @@
-/// The broker without its connections: it is told what happened and says what is to be done.
+/// The state and the rules of the broker, without its connections.
 ///
-/// It knows no XPC, no thread and no clock of its own. Whoever owns it tells it one thing at a time and
-/// carries out the effects in their order; it is not `Sendable`, so the compiler keeps it with one owner.
+/// Each call reports an event and returns the effects to carry out. The core uses no XPC, no threads and no
+/// clock of its own. Its owner reports one event at a time and carries out the effects in order. The core is
+/// not `Sendable`, so the compiler keeps it with one owner.
 public struct Core {
-  /// What the broker is told when it starts.
+  /// Who the broker is and whom it serves.
   public struct Identity: Sendable {
-    /// The name of the Mach service that it vends.
+    /// The name of the Mach service that the broker vends.
     public var service: String
-    /// Its own process.
+    /// The id of its process.
     public var pid: Int64
-    /// The one user whom it serves.
+    /// The effective id of the one user whom it serves.
     public var user: UInt32
 
-    /// Describes a broker.
+    /// Creates an identity.
     public init(service: String, pid: Int64, user: UInt32) {
       self.service = service
       self.pid = pid
@@ -27,7 +28,7 @@ public struct Core {
     /// Milliseconds since the broker started.
     public var uptime: () -> UInt64
 
-    /// Reads these clocks.
+    /// Creates clocks from two functions.
     public init(wall: @escaping () -> UInt64, uptime: @escaping () -> UInt64) {
       self.wall = wall
       self.uptime = uptime
@@ -42,25 +43,27 @@ public struct Core {
   let identity: Identity
   let clocks: Clocks
   var registry = Registry()
-  var waiting = WaitingRoom()
+  var waiting = WaitingLookups()
   var watchers: [PeerID] = []
   var peers: [PeerID: Peer] = [:]
   private var holdsTransaction = false
-  /// Collected while one thing is handled.
+  /// The effects, so far, of the event that is being handled.
   private var effects: [Effect] = []
 
-  /// Whether the broker is about to end.
+  /// Whether `terminate` was called.
   public private(set) var isTerminating = false
 
-  /// Makes a broker that knows nobody.
+  /// Creates a broker without peers.
   public init(identity: Identity, clocks: Clocks) {
     self.identity = identity
     self.clocks = clocks
   }
 
-  // MARK: What it is told
+  // MARK: Events
 
-  /// Somebody connected; pid and user are the kernel's word.
+  /// A peer connected.
+  ///
+  /// `pid` and `user` come from the kernel.
   public mutating func connected(_ peer: PeerID, pid: Int64, user: UInt32) -> [Effect] {
     guard user == identity.user else { return [.refuse(peer, .user(user))] }
     guard peers.count < Limits.peers else { return [.refuse(peer, .limit)] }
@@ -73,7 +76,9 @@ public struct Core {
     [.refuse(peer, .requirement)] + gone(peer)
   }
 
-  /// The peer's connection is invalid: all that it had is gone at once.
+  /// The peer's connection is invalid.
+  ///
+  /// Its registrations, waiting lookups and watch end at once.
   public mutating func gone(_ peer: PeerID) -> [Effect] {
     collect { core in
       guard core.peers.removeValue(forKey: peer) != nil else { return }
@@ -85,7 +90,9 @@ public struct Core {
     }
   }
 
-  /// A message came. `reply` is nil when none is awaited: then the message is dropped.
+  /// A message arrived.
+  ///
+  /// If the peer expects no reply, `reply` is nil and the message is dropped.
   public mutating func received(
     _ message: Message, from peer: PeerID, reply: Handle?
   ) -> [Effect] {
@@ -100,7 +107,9 @@ public struct Core {
     }
   }
 
-  /// The broker is to end: tells all, and answers what waits. Nothing happens the second time.
+  /// The broker is about to end.
+  ///
+  /// Tells all peers that said hello, and answers all waiting lookups. A second call does nothing.
   public mutating func terminate() -> [Effect] {
     collect { core in
       guard !core.isTerminating else { return }
@@ -114,7 +123,7 @@ public struct Core {
     }
   }
 
-  // MARK: What it wants done
+  // MARK: Effects
 
   mutating func reply(_ reply: Handle, _ message: Message, to peer: PeerID) {
     effects.append(.reply(reply, message, to: peer))
@@ -124,7 +133,9 @@ public struct Core {
     effects.append(.event(message, to: peer))
   }
 
-  /// Collects the effects of `body`; the transaction follows from what is registered after it.
+  /// Runs `body` and returns its effects.
+  ///
+  /// Begins the transaction with the first registration and ends it with the last.
   private mutating func collect(_ body: (inout Self) -> Void) -> [Effect] {
     body(&self)
     let needsTransaction = !registry.registrations.isEmpty

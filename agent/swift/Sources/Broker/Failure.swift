@@ -1,4 +1,4 @@
-/// Why a request fails: the table of errors of the protocol.
+/// Why a request fails, as in the table of errors in PROTOCOL.md.
 public enum Failure: Error, Equatable, Sendable {
   /// The field of this key is missing, of another type or out of range.
   case badRequest(Key)
@@ -13,7 +13,7 @@ public enum Failure: Error, Equatable, Sendable {
   case limit
   case terminating
 
-  /// What programs tell it by.
+  /// The code, for programs.
   public var code: String {
     switch self {
     case .badRequest: "bad_request"
@@ -30,7 +30,7 @@ public enum Failure: Error, Equatable, Sendable {
     }
   }
 
-  /// What people read.
+  /// The message, for people.
   public var message: String {
     switch self {
     case .badRequest(let key):
@@ -49,7 +49,7 @@ public enum Failure: Error, Equatable, Sendable {
     }
   }
 
-  /// The reply that tells it.
+  /// The reply with this error.
   func reply() -> Message {
     var reply: Message = [.ok: .bool(false), .code: .string(code), .message: .string(message)]
     if case .nameTaken(let generation, let pid) = self {

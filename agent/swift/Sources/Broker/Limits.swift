@@ -1,15 +1,19 @@
-/// How much the broker takes on: beyond it, a request is answered with `limit`.
+/// The limits of the broker.
+///
+/// A request beyond one of them fails with `limit`.
 public enum Limits {
-  /// Registrations that one peer may hold.
+  /// How many registrations one peer may hold.
   public static let registrations = 1024
 
-  /// Lookups of one peer that may wait.
+  /// How many lookups of one peer may wait.
   public static let waiting = 1024
 
-  /// Peers that may be connected at once; one more is refused.
+  /// How many peers may be connected at once.
+  ///
+  /// The broker refuses further peers.
   public static let peers = 4096
 
-  /// Keys in one message, those that the protocol does not know included.
+  /// How many keys a message may have, unknown ones included.
   public static let keys = 64
 
   /// Generations stay below 2^53, so that JavaScript reads them exactly.

@@ -5,26 +5,31 @@ public enum Key: String, Sendable {
   case services, since, uptime, peers, waiting, watchers
   case event, by
 
-  /// The keys that a request may have: the broker never looks at another.
+  /// The keys that a request may have.
+  ///
+  /// The broker ignores all others.
   public static let ofRequests: [Key] = [
     .op, .min, .max, .name, .endpoint, .policy, .after, .wait, .id, .generation,
   ]
 }
 
-/// Something that the broker keeps and hands on without looking into it: an endpoint, or what a request is
-/// answered through.
+/// An opaque object that the core keeps and passes on: an endpoint, or the reply to a request.
 open class Handle: Equatable {
-  /// Makes a handle of nothing; subclasses add what it stands for.
+  /// Creates a handle.
+  ///
+  /// Subclasses add the object that it stands for.
   public init() {}
 
-  /// Whether it stands for the same as another; by default only one and the same object does.
+  /// Whether both handles stand for the same object.
+  ///
+  /// By default a handle is the same as itself only.
   open func isSame(as other: Handle) -> Bool { self === other }
 
-  /// Compares what both stand for.
+  /// Compares two handles by `isSame(as:)`.
   public static func == (left: Handle, right: Handle) -> Bool { left.isSame(as: right) }
 }
 
-/// What stands under a key of a message.
+/// The value of a key in a message.
 public enum WireValue: Equatable {
   case bool(Bool)
   case int64(Int64)
@@ -32,7 +37,7 @@ public enum WireValue: Equatable {
   /// Nanoseconds since 1970.
   case date(Int64)
   case string(String)
-  /// What leads to a service.
+  /// The XPC endpoint of a service.
   case endpoint(Handle)
   case array([Message])
   /// A value of a type that no request has.
@@ -41,8 +46,7 @@ public enum WireValue: Equatable {
 
 /// A dictionary of the protocol: a request, a reply, an event, or an entry of a list.
 ///
-/// Fields keep their order, which is the one that the protocol lists them in, so that the same answer
-/// is always the same bytes.
+/// Fields keep the order in which PROTOCOL.md lists them, so that equal answers have equal bytes.
 public struct Message: Equatable {
   /// One key with its value.
   public struct Field: Equatable {
@@ -55,13 +59,13 @@ public struct Message: Equatable {
   /// The fields, in order.
   public private(set) var fields: [Field]
 
-  /// How many keys the message has besides that the protocol does not know.
+  /// How many keys the message has that the protocol does not know.
   public var unknownKeys = 0
 
-  /// All keys of the message, those unknown included.
+  /// How many keys the message has, unknown ones included.
   public var keyCount: Int { fields.count + unknownKeys }
 
-  /// Makes a message without fields.
+  /// Creates a message without fields.
   public init() {
     fields = []
   }
@@ -71,14 +75,14 @@ public struct Message: Equatable {
     fields.append(Field(key: key, value: value))
   }
 
-  /// The value under `key`, or nil when there is none.
+  /// The value of `key`, or nil if the message does not have it.
   public subscript(key: Key) -> WireValue? {
     fields.first { $0.key == key }?.value
   }
 }
 
 extension Message: ExpressibleByDictionaryLiteral {
-  /// Makes a message of these fields, in this order.
+  /// Creates a message of these fields, in this order.
   public init(dictionaryLiteral elements: (Key, WireValue)...) {
     fields = elements.map { Field(key: $0.0, value: $0.1) }
   }

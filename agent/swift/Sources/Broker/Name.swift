@@ -1,12 +1,12 @@
-/// The name of a service: 1 to 128 bytes, which are letters of ASCII, digits, dots, underscores or hyphens.
+/// The name of a service: 1 to 128 ASCII letters, digits, dots, underscores and hyphens.
 public struct Name: Hashable, Comparable, Sendable {
-  /// The most bytes that a name has.
+  /// The maximum number of bytes of a name.
   public static let maximumLength = 128
 
   /// The name as text.
   public let text: String
 
-  /// Takes `text` for a name, or gives nil when it is none.
+  /// Creates a name, or gives nil if `text` is not a valid one.
   public init?(_ text: String) {
     let bytes = text.utf8
     guard (1...Self.maximumLength).contains(bytes.count), bytes.allSatisfy(Self.allows) else { return nil }

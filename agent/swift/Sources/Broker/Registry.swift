@@ -1,6 +1,6 @@
-/// Who serves which name.
+/// The registrations, by name.
 struct Registry {
-  /// One app that serves one name.
+  /// A peer that serves a name.
   struct Registration {
     var peer: PeerID
     var pid: Int64
@@ -8,22 +8,24 @@ struct Registry {
     var endpoint: Handle
     /// Nanoseconds since 1970.
     var since: Int64
-    /// Grows from registration to registration.
+    /// The place in the order of all registrations.
     fileprivate var number: UInt64
   }
 
   private(set) var registrations: [Name: Registration] = [:]
-  /// Exactly the names of each peer's registrations: one that another took over is no longer among them.
+  /// The names that each peer holds now, without those that another peer took over.
   private var held: [PeerID: Set<Name>] = [:]
   private var generations = Generations()
   private var lastNumber: UInt64 = 0
 
   subscript(name: Name) -> Registration? { registrations[name] }
 
-  /// How many registrations the peer holds.
+  /// Returns how many registrations the peer holds.
   func count(of peer: PeerID) -> Int { held[peer]?.count ?? 0 }
 
-  /// Puts the peer's registration in the place of whatever is there. Nil when no generation is left.
+  /// Registers the peer under `name` and replaces the registration there, if any.
+  ///
+  /// Returns nil if no generation is left.
   mutating func register(
     _ name: Name, _ endpoint: Handle, peer: PeerID, pid: Int64, after: UInt64, clock: UInt64
   ) -> (new: Registration, old: Registration?)? {
@@ -39,13 +41,13 @@ struct Registry {
     return (new, old)
   }
 
-  /// Removes a registration.
+  /// Removes the registration of `name`, if there is one.
   mutating func remove(_ name: Name) {
     guard let old = registrations.removeValue(forKey: name) else { return }
     release(name, old)
   }
 
-  /// Removes all that the peer holds, and tells what that was, in the order of registration.
+  /// Removes and returns all registrations of the peer, in their order.
   mutating func removeAll(of peer: PeerID) -> [(name: Name, registration: Registration)] {
     let names = held.removeValue(forKey: peer) ?? []
     return names.compactMap { name in registrations.removeValue(forKey: name).map { (name, $0) } }

@@ -1,4 +1,6 @@
-/// The release that this package belongs to: the `version` of deno.json.
+/// The release of this package.
+///
+/// It equals `version` in deno.json.
 public let release = "0.1.0"
 
 /// The one version of the protocol that this broker speaks.

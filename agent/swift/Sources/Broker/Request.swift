@@ -1,9 +1,9 @@
-/// What becomes of a registration when another peer holds the name.
+/// What `register` does if another peer holds the name.
 enum Policy: String {
   case reject, replace, join
 }
 
-/// A request whose fields were read and found valid.
+/// A request with valid fields.
 enum Request {
   case hello(min: UInt64, max: UInt64)
   case register(Name, Handle, Policy, after: UInt64)
@@ -12,8 +12,9 @@ enum Request {
   case unregister(Name, generation: UInt64)
   case list, watch, unwatch, status
 
-  /// Reads the fields that `operation` has, in the order of the protocol's table: the first that is
-  /// wrong is the one that the failure names.
+  /// Reads the fields of `operation`, in the order of the table in PROTOCOL.md.
+  ///
+  /// The failure names the first field that is not valid.
   init(_ operation: String, _ message: Message) throws(Failure) {
     switch operation {
     case "hello":
@@ -51,13 +52,15 @@ enum Request {
 }
 
 extension Message {
-  /// The field of `key` as `read` gives it; a failure when it is not there or not valid.
+  /// Reads the field of `key`, and fails if it is missing or not valid.
   func required<T>(_ key: Key, _ read: (WireValue) -> T?) throws(Failure) -> T {
     guard let value = self[key], let result = read(value) else { throw .badRequest(key) }
     return result
   }
 
-  /// The field of `key`, or nil when it is not there; a failure when it is there and not valid.
+  /// Reads the field of `key`, or returns nil if it is missing.
+  ///
+  /// Fails if it is not valid.
   func optional<T>(_ key: Key, _ read: (WireValue) -> T?) throws(Failure) -> T? {
     guard let value = self[key] else { return nil }
     guard let result = read(value) else { throw .badRequest(key) }
@@ -65,7 +68,9 @@ extension Message {
   }
 }
 
-/// The value as a field needs it, or nil when it is of another type or out of range.
+/// Conversions to the types of fields.
+///
+/// Each is nil if the value has another type or is out of range.
 extension WireValue {
   var asText: String? {
     if case .string(let text) = self { text } else { nil }

@@ -4,14 +4,14 @@ import Testing
 
 @Suite("arguments")
 struct ArgumentsTests {
-  @Test("no arguments mean the usual service and no requirement")
+  @Test("no arguments mean the default service and no requirement")
   func usual() throws {
     let settings = Settings(service: "io.jsr.xpc.shmem", requirement: nil)
     #expect(try Command([]) == .run(settings))
   }
 
   @Test(
-    "values stand after the flag or an equals sign",
+    "a value follows its flag as the next argument or after an equals sign",
     arguments: [
       ["--service", "a.b", "--requirement", "anchor apple"],
       ["--service=a.b", "--requirement=anchor apple"],
@@ -21,7 +21,7 @@ struct ArgumentsTests {
     #expect(try Command(arguments) == .run(Settings(service: "a.b", requirement: "anchor apple")))
   }
 
-  @Test("version and help go before what follows")
+  @Test("--version and --help ignore the arguments after them")
   func first() throws {
     #expect(try Command(["--version", "--nonsense"]) == .version)
     #expect(try Command(["--service", "a", "--help"]) == .help)
@@ -29,7 +29,7 @@ struct ArgumentsTests {
   }
 
   @Test(
-    "what cannot be followed is an error that names it",
+    "the error names the argument that is wrong",
     arguments: [
       (["--nonsense"], "--nonsense"), (["service"], "service"), ([""], "\"\""),
       (["--service"], "--service"), (["--service="], "--service"), (["--service", "a b"], "a b"),

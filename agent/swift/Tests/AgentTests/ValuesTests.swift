@@ -1,5 +1,5 @@
 import Broker
-import CShim
+import CAgent
 import Testing
 
 @testable import Agent
@@ -14,7 +14,7 @@ struct ValuesTests {
     object.use { agent_get($0, key).kind }
   }
 
-  @Test("each type that a request may have is read as it is")
+  @Test("each type that a request may have is read as that type")
   func reading() {
     dictionary.use { agent_set_string($0, "op", "lookup") }
     dictionary.use { agent_set_bool($0, "wait", true) }
@@ -31,7 +31,7 @@ struct ValuesTests {
     #expect(message.keyCount == 4)
   }
 
-  @Test("another type is other, not missing")
+  @Test("a value of another type is read as other, not as missing")
   func otherTypes() {
     dictionary.use { dictionary in
       agent_set_date(dictionary, "op", 1)
@@ -44,7 +44,7 @@ struct ValuesTests {
     }
   }
 
-  @Test("keys that the protocol does not know are counted and not read, those of replies too")
+  @Test("keys that no request has are counted and not read, also when a reply has them")
   func unknownKeys() {
     for number in 0..<70 { dictionary.use { agent_set_bool($0, "key\(number)", true) } }
     dictionary.use { agent_set_string($0, "ok", "no request has this") }
@@ -54,7 +54,7 @@ struct ValuesTests {
     #expect(message.unknownKeys == 71)
   }
 
-  @Test("of a long text no more is copied than shows that it is too long")
+  @Test("a long text is cut after the first byte that makes it too long")
   func longText() {
     dictionary.use { agent_set_string($0, "name", String(repeating: "a", count: 1_000_000)) }
     dictionary.use { agent_set_string($0, "op", String(repeating: "é", count: 100)) }
@@ -68,7 +68,7 @@ struct ValuesTests {
     #expect(operation.utf8.count > 128)
   }
 
-  @Test("what is written is read again")
+  @Test("a message that is written is read as the same message")
   func writing() {
     let message: Message = [
       .op: .string("x"), .wait: .bool(false), .min: .int64(.min), .max: .uint64(1 << 53),
@@ -82,7 +82,7 @@ struct ValuesTests {
     }
   }
 
-  @Test("a list is written as an array, a date as a date, also when there is nothing in it")
+  @Test("lists, also empty ones, are written as arrays and dates as dates")
   func lists() {
     let entry: Message = [.name: .string("a"), .since: .date(1)]
     let message: Message = [.services: .array([entry, entry]), .peers: .array([])]
@@ -92,7 +92,7 @@ struct ValuesTests {
     #expect(kind(of: "since", in: entry.dictionary()) == AGENT_KIND_OTHER)
   }
 
-  @Test("a message that awaits no reply gets none")
+  @Test("a message whose sender expects no reply has none")
   func noReply() {
     #expect(dictionary.use { agent_reply($0) } == nil)
   }

@@ -1,7 +1,7 @@
 import Broker
 import Testing
 
-@Suite("requests that cannot be served")
+@Suite("requests that fail")
 struct BadRequestTests {
   var desk = Desk()
   static var good: [String: Message] {
@@ -30,7 +30,7 @@ struct BadRequestTests {
   }
 
   @Test(
-    "a required field that is missing is named",
+    "the failure names a required field that is missing",
     arguments: ["hello", "register", "lookup", "cancel", "unregister"])
   mutating func missing(operation: String) throws {
     let peer = desk.join(1)
@@ -47,7 +47,7 @@ struct BadRequestTests {
   }
 
   @Test(
-    "a field of another type is named, optional or not",
+    "the failure names a field of another type, optional or not",
     arguments: ["hello", "register", "lookup", "cancel", "unregister"])
   mutating func otherType(operation: String) throws {
     let peer = desk.join(1)
@@ -60,7 +60,7 @@ struct BadRequestTests {
     }
   }
 
-  @Test("of several wrong fields the first in the protocol's order is named")
+  @Test("the failure names the first wrong field, in the order of PROTOCOL.md")
   mutating func firstOffending() {
     let peer = desk.join(1)
     #expect(desk.ask(peer, [.op: .other, .name: .other]) == .badRequest("op"))
@@ -78,7 +78,7 @@ struct BadRequestTests {
     #expect(desk.ask(peer, [.op: .string("unregister"), .generation: .other]) == .badRequest("name"))
   }
 
-  @Test("min above max is named min, also before a name of another type")
+  @Test("the failure names min if it is above max, even if name has another type")
   mutating func minAboveMax() {
     let peer = desk.connect(1)
     #expect(
@@ -90,14 +90,14 @@ struct BadRequestTests {
       desk.ask(peer, [.op: .string("hello"), .min: .uint64(2), .max: .other]) == .badRequest("max"))
   }
 
-  @Test("an operation is asked for even before hello")
+  @Test("a request without an operation fails as such, even before hello")
   mutating func noOperation() {
     let peer = desk.connect(1)
     #expect(desk.ask(peer, Message()) == .badRequest("op"))
     #expect(desk.ask(peer, [.op: .uint64(1)]) == .badRequest("op"))
   }
 
-  @Test("an operation that is not there", arguments: ["", "Lookup", "lookup ", "terminate"])
+  @Test("an operation that does not exist", arguments: ["", "Lookup", "lookup ", "terminate"])
   mutating func unknownOperation(operation: String) {
     let peer = desk.join(1)
     #expect(
@@ -138,7 +138,7 @@ struct BadRequestTests {
     #expect(desk.ask(peer, .lookup("a", after: (1 << 53) - 1)) == .notFound)
   }
 
-  @Test("unknown keys are ignored up to 64 keys in all, and a message of more is a limit")
+  @Test("unknown keys are ignored, but a message of more than 64 keys fails with limit")
   mutating func keys() {
     let peer = desk.connect(1)
     var hello = Self.good["hello"] ?? [:]
@@ -151,7 +151,7 @@ struct BadRequestTests {
     #expect(desk.ask(peer, nothing) == .limit)
   }
 
-  @Test("a message that awaits no reply is dropped, whatever it says")
+  @Test("a message whose sender expects no reply is dropped")
   mutating func noReply() {
     let peer = desk.connect(1)
     #expect(desk.core.received(Self.good["hello"] ?? [:], from: peer, reply: nil) == [])
@@ -162,7 +162,7 @@ struct BadRequestTests {
     #expect(desk.ask(other, .lookup("a")) == .notFound)
   }
 
-  @Test("ten thousand bad messages leave nothing behind")
+  @Test("ten thousand bad messages do not change the state")
   mutating func flood() {
     let peer = desk.join(1)
     let before = desk.ask(peer, .plain("status"))

@@ -1,6 +1,8 @@
 import Broker
 
-/// An endpoint or a reply that is told by its text.
+/// An endpoint or a reply.
+///
+/// Two with the same text are the same.
 final class Fake: Handle {
   let text: String
 
@@ -15,7 +17,9 @@ extension WireValue {
   static func endpoint(of text: String) -> WireValue { .endpoint(Fake(text)) }
 }
 
-/// A core with clocks that stand still, whose endpoints and replies are fakes, replies numbered from 1.
+/// A core for tests, with clocks that the test sets.
+///
+/// Endpoints and replies are fakes. Replies count from 1.
 struct Desk {
   final class Time {
     var wall: UInt64 = 1_000_000
@@ -34,7 +38,9 @@ struct Desk {
       clocks: .init(wall: { time.wall }, uptime: { time.uptime }))
   }
 
-  /// Connects a peer whose pid is 100 above its number, and lets it say hello.
+  /// Connects a peer that says hello.
+  ///
+  /// Its pid is its number plus 100.
   mutating func join(_ number: UInt32) -> PeerID {
     let peer = connect(number)
     _ = ask(peer, [.op: .string("hello"), .min: .uint64(1), .max: .uint64(1)])
@@ -47,13 +53,13 @@ struct Desk {
     return peer
   }
 
-  /// All effects of a request.
+  /// Sends a request and returns all effects.
   mutating func effects(_ peer: PeerID, _ message: Message) -> [Effect] {
     lastReply += 1
     return core.received(message, from: peer, reply: Fake(lastReply))
   }
 
-  /// The reply to a request, if it came at once.
+  /// Sends a request and returns its reply, or nil if the reply comes later.
   @discardableResult
   mutating func ask(_ peer: PeerID, _ message: Message) -> Message? {
     let effects = effects(peer, message)
@@ -130,6 +136,30 @@ extension Message {
   }
 }
 
+/// Effects as peers notice them.
+///
+/// XPC promises no order between an event and a reply, nor between peers. So two lists of effects have the same
+/// outcome if they agree on the replies, on the events for each peer, on the refused peers and on the transactions.
+struct Outcome: Equatable, ExpressibleByArrayLiteral {
+  private var replies: [Effect] = []
+  private var events: [PeerID: [Message]] = [:]
+  private var refusals: [Effect] = []
+  private var transactions: [Bool] = []
+
+  init(_ effects: [Effect]) {
+    for effect in effects {
+      switch effect {
+      case .reply: replies.append(effect)
+      case .event(let message, let peer): events[peer, default: []].append(message)
+      case .refuse: refusals.append(effect)
+      case .transaction(let begins): transactions.append(begins)
+      }
+    }
+  }
+
+  init(arrayLiteral effects: Effect...) { self.init(effects) }
+}
+
 extension [Effect] {
   var replies: [(number: String, message: Message, peer: PeerID)] {
     compactMap {
@@ -141,7 +171,7 @@ extension [Effect] {
     }
   }
 
-  /// The events that go to a peer.
+  /// The events for a peer.
   func events(to peer: PeerID) -> [Message] {
     compactMap { if case .event(let message, peer) = $0 { message } else { nil } }
   }

@@ -1,11 +1,11 @@
 import Broker
 import Testing
 
-@Suite("hello and who may ask")
+@Suite("hello, and which peers are served")
 struct HelloTests {
   var desk = Desk()
 
-  @Test("hello answers the version and who the broker is, in the protocol's order")
+  @Test("hello answers with the version and the broker, in the order of PROTOCOL.md")
   mutating func helloAnswers() {
     let peer = desk.connect(1)
     let reply = desk.ask(peer, [.op: .string("hello"), .min: .uint64(0), .max: .uint64(9)])
@@ -16,7 +16,7 @@ struct HelloTests {
       ])
   }
 
-  @Test("hello may be repeated, and a failed one takes nothing away")
+  @Test("hello may be repeated, and a failed one changes nothing")
   mutating func helloRepeated() {
     let peer = desk.join(1)
     #expect(desk.ask(peer, [.op: .string("hello"), .min: .uint64(1), .max: .uint64(1)])?[.ok] == .bool(true))
@@ -25,7 +25,7 @@ struct HelloTests {
     #expect(desk.ask(peer, .plain("unwatch")) == .done)
   }
 
-  @Test("hello fails where the ranges do not meet", arguments: [(0, 0), (2, 2), (2, .max)])
+  @Test("hello fails if the ranges of versions do not overlap", arguments: [(0, 0), (2, 2), (2, .max)])
   mutating func unsupportedVersion(range: (min: UInt64, max: UInt64)) {
     let peer = desk.connect(1)
     let reply = desk.ask(peer, [.op: .string("hello"), .min: .uint64(range.min), .max: .uint64(range.max)])
@@ -35,7 +35,7 @@ struct HelloTests {
   }
 
   @Test(
-    "every other operation needs a hello before",
+    "every other operation needs a hello first",
     arguments: [
       "register", "lookup", "cancel", "unregister", "list", "watch", "unwatch", "status", "nonsense", "",
     ])
@@ -44,14 +44,14 @@ struct HelloTests {
     #expect(desk.ask(peer, .plain(operation)) == .helloFirst)
   }
 
-  @Test("a hello of one peer is none of another")
+  @Test("the hello of one peer does not count for another")
   mutating func helloOfOnePeer() {
     _ = desk.join(1)
     let other = desk.connect(2)
     #expect(desk.ask(other, .plain("list")) == .helloFirst)
   }
 
-  @Test("a peer of another user is refused and what it sends is dropped")
+  @Test("a peer of another user is refused and its messages are dropped")
   mutating func otherUser() {
     let stranger = PeerID(1)
     #expect(desk.core.connected(stranger, pid: 1, user: 502) == [.refuse(stranger, .user(502))])
@@ -59,7 +59,7 @@ struct HelloTests {
     #expect(desk.core.gone(stranger) == [])
   }
 
-  @Test("a peer that fails the requirement is refused and loses what it has")
+  @Test("a peer that fails the requirement is refused and loses its registrations")
   mutating func failedRequirement() {
     let watcher = desk.join(1)
     let peer = desk.join(2)
@@ -74,7 +74,7 @@ struct HelloTests {
     #expect(desk.effects(peer, .plain("list")) == [])
   }
 
-  @Test("one peer more than 4,096 is refused, and has room when another is gone")
+  @Test("the peer after 4,096 is refused, until another one leaves")
   mutating func peerLimit() {
     for number in 1...4096 { _ = desk.connect(UInt32(number)) }
     let late = PeerID(5000)

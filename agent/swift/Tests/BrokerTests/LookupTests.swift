@@ -5,7 +5,7 @@ import Testing
 struct LookupTests {
   var desk = Desk()
 
-  @Test("lookup finds a registration above after")
+  @Test("lookup finds a registration whose generation is above after")
   mutating func found() {
     let server = desk.join(1)
     let client = desk.join(2)
@@ -18,7 +18,7 @@ struct LookupTests {
     #expect(desk.ask(client, .lookup("b")) == .notFound)
   }
 
-  @Test("lookups wait and are answered in the order of their coming, whoever asks")
+  @Test("waiting lookups are answered in the order of their arrival, across peers")
   mutating func waits() {
     let server = desk.join(1)
     let one = desk.join(2)
@@ -34,7 +34,7 @@ struct LookupTests {
     #expect(desk.ask(server, .plain("status"))?[.waiting] == .uint64(1))
   }
 
-  @Test("a waiting lookup is answered by a generation above its after only")
+  @Test("only a generation above after answers a waiting lookup")
   mutating func waitsForGeneration() {
     let server = desk.join(1)
     let client = desk.join(2)
@@ -45,7 +45,7 @@ struct LookupTests {
     #expect(desk.effects(server, .register("a")).replies.map(\.number) == ["5", "7"])
   }
 
-  @Test("cancel answers the waiting lookup, then itself")
+  @Test("cancel answers the waiting lookup and itself")
   mutating func cancel() {
     let server = desk.join(1)
     let client = desk.join(2)
@@ -60,7 +60,7 @@ struct LookupTests {
     #expect(desk.effects(server, .register("a")).replies.map(\.number) == ["4", "7"])
   }
 
-  @Test("cancel reaches no other peer's lookup, none by 0 and none that was answered")
+  @Test("cancel finds no lookup of another peer, none without an id and none that was answered")
   mutating func cancelNothing() {
     let server = desk.join(1)
     let client = desk.join(2)
@@ -73,7 +73,7 @@ struct LookupTests {
     #expect(desk.ask(client, .cancel(7)) == nothing)
   }
 
-  @Test("an id that waits already on this peer is a bad request, unless nothing has to wait")
+  @Test("an id is a bad request if a lookup of the peer waits with it and this one would wait too")
   mutating func idInUse() {
     let server = desk.join(1)
     let client = desk.join(2)
@@ -87,7 +87,7 @@ struct LookupTests {
     #expect(desk.effects(client, .lookup("b", wait: true, id: 7)) == [])
   }
 
-  @Test("1,024 lookups of a peer may wait, and as many of another")
+  @Test("1,024 lookups may wait for each peer")
   mutating func limit() {
     let client = desk.join(1)
     let other = desk.join(2)
@@ -100,7 +100,7 @@ struct LookupTests {
     #expect(desk.ask(client, .lookup("b", wait: true)) == nil)
   }
 
-  @Test("a dead waiter is purged: nobody answers it")
+  @Test("the waiting lookups of a dead peer are removed")
   mutating func deadWaiter() {
     let server = desk.join(1)
     let dead = desk.join(2)

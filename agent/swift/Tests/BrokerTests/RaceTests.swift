@@ -1,12 +1,12 @@
 import Broker
 import Testing
 
-/// The races of a rendezvous that the broker can see.
+/// The races between apps that the broker takes part in.
 @Suite("races")
 struct RaceTests {
   var desk = Desk()
 
-  @Test("both apps start at once: of two that join, one serves and the other connects")
+  @Test("two apps start at once: the first to join serves and the other connects to it")
   mutating func bothJoin() {
     let one = desk.join(1)
     let two = desk.join(2)
@@ -14,7 +14,7 @@ struct RaceTests {
     #expect(desk.register(two, "a", "join", endpoint: "two")?[.endpoint] == .endpoint(of: "one"))
   }
 
-  @Test("the agent is relaunched: a registration with after is newer than all before")
+  @Test("the agent is relaunched: a registration with after is newer than all earlier ones")
   mutating func relaunched() {
     let server = desk.join(1)
     let generation = desk.register(server, "a")?.generation ?? 0
@@ -27,7 +27,7 @@ struct RaceTests {
     #expect(effects.replies.map(\.message.generation) == [generation + 1, generation + 1])
   }
 
-  @Test("a registered app dies: its names are gone, watchers told, in the order of registration")
+  @Test("an app dies: its names are removed and watchers learn it, in the order of registration")
   mutating func serverDies() {
     let server = desk.join(1)
     let watcher = desk.join(2)
@@ -44,7 +44,7 @@ struct RaceTests {
     #expect(desk.core.gone(server) == [])
   }
 
-  @Test("a late death does not evict a newer registration of another peer")
+  @Test("the late end of a peer does not remove the newer registration of another")
   mutating func lateDeath() {
     let old = desk.join(1)
     let new = desk.join(2)
@@ -58,7 +58,7 @@ struct RaceTests {
     #expect(desk.ask(watcher, .lookup("a"))?[.endpoint] == .endpoint(of: "new"))
   }
 
-  @Test("what was replaced cannot be unregistered by its old generation")
+  @Test("the generation of a replaced registration cannot unregister the new one")
   mutating func staleUnregister() {
     let peer = desk.join(1)
     desk.register(peer, "a")
@@ -67,7 +67,7 @@ struct RaceTests {
     #expect(desk.ask(peer, .unregister("a", 1_000_001)) == .done)
   }
 
-  @Test("a stale endpoint: the client asks for a newer generation and gets it, not the stale one")
+  @Test("a client with a stale endpoint asks for a newer generation and gets that one")
   mutating func staleEndpoint() {
     let server = desk.join(1)
     let client = desk.join(2)
@@ -90,7 +90,7 @@ struct RaceTests {
     #expect(desk.ask(one, .lookup("a"))?[.endpoint] == .endpoint(of: "third"))
   }
 
-  @Test("terminate tells all who said hello, answers what waits, and then every request")
+  @Test("terminate sends an event to each peer that said hello and answers waiting and later requests")
   mutating func terminate() {
     let server = desk.join(2)
     let client = desk.join(1)
@@ -99,7 +99,7 @@ struct RaceTests {
     desk.ask(client, .lookup("b", wait: true, id: 1))
     let event: Message = [.event: .string("terminating")]
     #expect(
-      desk.core.terminate() == [
+      Outcome(desk.core.terminate()) == [
         .event(event, to: client), .event(event, to: server),
         .reply(Fake(4), .terminating, to: client),
       ])
@@ -113,7 +113,7 @@ struct RaceTests {
     #expect(desk.core.gone(server).transactions == [false])
   }
 
-  @Test("a thousand services and a thousand waiting lookups, ten thousand lookups")
+  @Test("a thousand services, a thousand waiting lookups and ten thousand lookups")
   mutating func many() {
     let server = desk.join(1)
     let client = desk.join(2)

@@ -5,7 +5,7 @@ import Testing
 struct RegisterTests {
   var desk = Desk()
 
-  @Test("a free name is registered by every policy", arguments: ["reject", "replace", "join"])
+  @Test("every policy registers a free name", arguments: ["reject", "replace", "join"])
   mutating func freeName(policy: String) {
     let peer = desk.join(1)
     #expect(
@@ -18,7 +18,7 @@ struct RegisterTests {
       ])
   }
 
-  @Test("reject leaves a taken name to its holder and tells who that is")
+  @Test("reject fails with the generation and pid of the registration")
   mutating func reject() {
     let first = desk.join(1)
     let second = desk.join(2)
@@ -32,7 +32,7 @@ struct RegisterTests {
     #expect(desk.ask(second, .lookup("a"))?[.pid] == .int64(101))
   }
 
-  @Test("join answers with who is there, and changes nothing")
+  @Test("join answers with the registration there and changes nothing")
   mutating func join() {
     let first = desk.join(1)
     let second = desk.join(2)
@@ -45,7 +45,7 @@ struct RegisterTests {
     #expect(desk.ask(second, .unregister("a", 1_000_000))?[.code] == .string("not_owner"))
   }
 
-  @Test("replace tells watchers and the other, then answers waiting lookups, then who asked")
+  @Test("replace informs watchers and the replaced peer, and answers waiting lookups")
   mutating func replace() {
     let first = desk.join(1)
     let second = desk.join(2)
@@ -58,7 +58,7 @@ struct RegisterTests {
     let gone = Message.change("unregistered", "a", 1_000_000, pid: 101)
     let there = Message.change("registered", "a", 1_000_001, pid: 102)
     #expect(
-      effects == [
+      Outcome(effects) == [
         .event(gone, to: first), .event(gone, to: second),
         .event(
           [
@@ -75,7 +75,7 @@ struct RegisterTests {
       ])
   }
 
-  @Test("who holds a name registers it anew whatever the policy", arguments: ["reject", "replace", "join"])
+  @Test("the holder of a name registers it again by every policy", arguments: ["reject", "replace", "join"])
   mutating func anew(policy: String) {
     let peer = desk.join(1)
     desk.ask(peer, .plain("watch"))
@@ -90,7 +90,7 @@ struct RegisterTests {
     #expect(desk.core.gone(peer).transactions == [false])
   }
 
-  @Test("a generation is the highest of last + 1, after + 1 and the wall clock")
+  @Test("a generation is the maximum of last + 1, after + 1 and the wall clock")
   mutating func generations() {
     let peer = desk.join(1)
     #expect(desk.register(peer, "a")?.generation == 1_000_000)
@@ -103,7 +103,7 @@ struct RegisterTests {
     #expect(desk.register(peer, "b")?.generation == 1)
   }
 
-  @Test("a generation grows past an unregistration, also when the clock is set back")
+  @Test("a generation grows after an unregistration even if the clock was set back")
   mutating func generationsAfterUnregister() {
     let peer = desk.join(1)
     desk.register(peer, "a")
@@ -112,7 +112,7 @@ struct RegisterTests {
     #expect(desk.register(peer, "a")?.generation == 1_000_001)
   }
 
-  @Test("where no generation below 2^53 is left, a registration is a limit and the name stays as it is")
+  @Test("a registration fails with limit if no generation below 2^53 is left, and changes nothing")
   mutating func noGenerationLeft() {
     let peer = desk.join(1)
     let last: UInt64 = (1 << 53) - 1
@@ -122,7 +122,7 @@ struct RegisterTests {
     #expect(desk.ask(peer, .lookup("a"))?.generation == last)
   }
 
-  @Test("names that are gone are forgotten when they are too many")
+  @Test("names without a registration are forgotten if there are too many")
   mutating func forgottenNames() {
     let peer = desk.join(1)
     desk.register(peer, "kept")
@@ -141,14 +141,14 @@ struct RegisterTests {
     #expect(desk.register(peer, "n69999")?.generation == 1_070_001)
   }
 
-  @Test("unregister removes, tells watchers and ends the transaction")
+  @Test("unregister removes the registration, informs watchers and ends the transaction")
   mutating func unregister() {
     let peer = desk.join(1)
     let watcher = desk.join(2)
     desk.ask(watcher, .plain("watch"))
     desk.register(peer, "a")
     #expect(
-      desk.effects(peer, .unregister("a", 1_000_000)) == [
+      Outcome(desk.effects(peer, .unregister("a", 1_000_000))) == [
         .event(.change("unregistered", "a", 1_000_000, pid: 101), to: watcher),
         .reply(Fake(5), .done, to: peer),
         .transaction(false),
@@ -156,7 +156,7 @@ struct RegisterTests {
     #expect(desk.ask(peer, .lookup("a")) == .notFound)
   }
 
-  @Test("unregister of what is not there, of another's, and of another generation")
+  @Test("unregister fails for a missing registration, one of another peer and another generation")
   mutating func unregisterErrors() {
     let peer = desk.join(1)
     let other = desk.join(2)
@@ -171,7 +171,7 @@ struct RegisterTests {
     #expect(desk.ask(peer, .unregister("a", 1_000_000)) == notRegistered)
   }
 
-  @Test("a peer may hold 1,024 registrations, by any way to get one")
+  @Test("a peer may hold 1,024 registrations, under every policy")
   mutating func limit() {
     let peer = desk.join(1)
     let other = desk.join(2)
@@ -187,7 +187,7 @@ struct RegisterTests {
     #expect(desk.register(peer, "again")?[.registered] == .bool(true))
   }
 
-  @Test("the transaction lasts while anything is registered")
+  @Test("the transaction lasts as long as there is a registration")
   mutating func transaction() {
     let first = desk.join(1)
     let second = desk.join(2)

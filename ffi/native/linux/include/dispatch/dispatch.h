@@ -1,6 +1,6 @@
 /*
  * dispatch/dispatch.h: the part of libdispatch that programs written for XPC need: serial queues, the
- * global queue, semaphores, relative times, and sources that watch a descriptor.
+ * global queue, semaphores, relative times.
  *
  * With XPC_PRIVATE_DISPATCH defined every function gets a name of its own, so that this library can live
  * in one process with a complete libdispatch (Swift's). Its queues are not interchangeable with those.
@@ -17,10 +17,6 @@
 #ifdef XPC_PRIVATE_DISPATCH
 #define dispatch_retain xpc_private_dispatch_retain
 #define dispatch_release xpc_private_dispatch_release
-#define dispatch_set_context xpc_private_dispatch_set_context
-#define dispatch_get_context xpc_private_dispatch_get_context
-#define dispatch_activate xpc_private_dispatch_activate
-#define dispatch_resume xpc_private_dispatch_resume
 #define dispatch_queue_create xpc_private_dispatch_queue_create
 #define dispatch_queue_create_with_target xpc_private_dispatch_queue_create_with_target
 #define dispatch_queue_get_label xpc_private_dispatch_queue_get_label
@@ -34,11 +30,6 @@
 #define dispatch_semaphore_wait xpc_private_dispatch_semaphore_wait
 #define dispatch_semaphore_signal xpc_private_dispatch_semaphore_signal
 #define dispatch_time xpc_private_dispatch_time
-#define dispatch_source_create xpc_private_dispatch_source_create
-#define dispatch_source_set_event_handler_f xpc_private_dispatch_source_set_event_handler_f
-#define dispatch_source_set_cancel_handler_f xpc_private_dispatch_source_set_cancel_handler_f
-#define dispatch_source_cancel xpc_private_dispatch_source_cancel
-#define _dispatch_source_type_read xpc_private_dispatch_source_type_read
 #define _dispatch_main_q xpc_private_dispatch_main_q
 #endif
 
@@ -51,8 +42,6 @@ typedef dispatch_queue_t dispatch_queue_serial_t;
 typedef dispatch_queue_t dispatch_queue_main_t;
 typedef struct dispatch_queue_attr_s *dispatch_queue_attr_t;
 typedef struct dispatch_semaphore_s *dispatch_semaphore_t;
-typedef struct dispatch_source_s *dispatch_source_t;
-typedef const struct dispatch_source_type_s *dispatch_source_type_t;
 
 #ifdef __cplusplus
 typedef void *dispatch_object_t;
@@ -61,7 +50,6 @@ typedef union {
   struct dispatch_object_s *_do;
   struct dispatch_queue_s *_dq;
   struct dispatch_semaphore_s *_dsema;
-  struct dispatch_source_s *_ds;
 } dispatch_object_t __attribute__((__transparent_union__));
 #endif
 
@@ -72,19 +60,9 @@ typedef void (^dispatch_block_t)(void);
 
 /* ---------------------------------------------------------------------------------------- objects ---- */
 
-/* Retains or releases a queue, a semaphore or a source. A queue with work left lives until the work is done. */
+/* Retains or releases a queue or a semaphore. A queue with work left lives until the work is done. */
 XPC_EXPORT void dispatch_retain(dispatch_object_t object);
 XPC_EXPORT void dispatch_release(dispatch_object_t object);
-
-/* A pointer of the caller's, which the library hands to the object's handlers and does not look at. */
-XPC_EXPORT void dispatch_set_context(dispatch_object_t object, void *_Nullable context);
-XPC_EXPORT void *_Nullable dispatch_get_context(dispatch_object_t object);
-
-/* Starts a source. Has no effect on a source that is active, nor on other objects: they are born active. */
-XPC_EXPORT void dispatch_activate(dispatch_object_t object);
-
-/* Starts a source, as dispatch_activate does. Aborts when the object is active: nothing here suspends one. */
-XPC_EXPORT void dispatch_resume(dispatch_object_t object);
 
 /* ----------------------------------------------------------------------------------------- queues ---- */
 
@@ -166,41 +144,6 @@ XPC_EXPORT intptr_t dispatch_semaphore_wait(dispatch_semaphore_t dsema, dispatch
 
 /* Gives one. Nonzero when somebody waited for it. */
 XPC_EXPORT intptr_t dispatch_semaphore_signal(dispatch_semaphore_t dsema);
-
-/* ---------------------------------------------------------------------------------------- sources ---- */
-
-/* Watches a descriptor for bytes, connections or an end of file to read. The mask is 0. */
-#define DISPATCH_SOURCE_TYPE_READ (&_dispatch_source_type_read)
-XPC_EXPORT const struct dispatch_source_type_s _dispatch_source_type_read;
-
-/*
- * Makes an inactive source: set its handlers, then activate it. `handle` is a descriptor, which stays the
- * caller's and must stay open until the cancel handler runs; it may have one source at a time. `queue`
- * (retained; NULL: the global queue) runs the handlers. NULL for another type or an impossible handle.
- */
-XPC_EXPORT dispatch_source_t _Nullable dispatch_source_create(dispatch_source_type_t type, uintptr_t handle,
-                                                             uintptr_t mask,
-                                                             dispatch_queue_t _Nullable queue);
-
-/*
- * Sets the handler that runs, with the source's context, while the descriptor is readable: again and again
- * until it is read empty, or without end after the other side hung up, until the source is cancelled. The
- * handlers of a source never run concurrently, on whatever queue.
- */
-XPC_EXPORT void dispatch_source_set_event_handler_f(dispatch_source_t source,
-                                                    dispatch_function_t _Nullable handler);
-
-/* Sets the handler that runs once, with the source's context, after a cancel: no event handler runs then or
- * later, and the descriptor may be closed. */
-XPC_EXPORT void dispatch_source_set_cancel_handler_f(dispatch_source_t source,
-                                                     dispatch_function_t _Nullable handler);
-
-/*
- * Ends a source, soon: an event handler that runs goes on, then the cancel handler runs. Idempotent, and
- * allowed in the event handler. An inactive source ends once it is activated. The last release of a source
- * ends it too, but runs no cancel handler unless it was cancelled before; of an inactive one it aborts.
- */
-XPC_EXPORT void dispatch_source_cancel(dispatch_source_t source);
 
 XPC_ASSUME_NONNULL_END
 XPC_END_DECLS

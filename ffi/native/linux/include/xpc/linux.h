@@ -25,6 +25,10 @@ __attribute__((visibility("default"))) int xpc_linux_shmem_deallocate(void *addr
 /* A new memfd of no length that can be sealed, and that nobody can execute; -1 and errno. */
 __attribute__((visibility("default"))) int xpc_linux_memfd(const char *name);
 
+/* Forgets the descriptor of such memory and leaves it mapped: the caller unmaps it, or maps something else
+ * over it; 0, or -1 and errno (EINVAL for any other address). */
+__attribute__((visibility("default"))) int xpc_linux_shmem_forget(void *address, size_t length);
+
 /*
  * Whether a received descriptor is memory that may be mapped: a memfd of at least `length` bytes whose maker
  * can neither shrink it (a read would then fault) nor run out of huge pages for it. 0, or EPERM, EMSGSIZE or

@@ -1,1 +1,0 @@
-#include "../../../ffi/native/memory.c"

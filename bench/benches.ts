@@ -1,0 +1,27 @@
+/**
+ * All that is measured, in the order of the table.
+ *
+ * @module
+ */
+import type { Bench } from "./row.ts";
+import { handover } from "./rows/handover.ts";
+import { mutex } from "./rows/mutex.ts";
+import { peers } from "./rows/peers.ts";
+import { regions } from "./rows/regions.ts";
+import { futex, spin } from "./rows/round_trips.ts";
+import { start } from "./rows/start.ts";
+import { views } from "./rows/views.ts";
+import { wakes } from "./rows/wakes.ts";
+
+/** The benches. */
+export const BENCHES: readonly Bench[] = [
+  views,
+  spin,
+  futex,
+  wakes,
+  handover,
+  mutex,
+  regions,
+  start,
+  peers,
+];

@@ -1,0 +1,128 @@
+/*
+ * shmem_layout.h: where the words of a service lie, and what their bits mean.
+ *
+ * This header owns these numbers. `src/link/layout.ts` is a copy of them, which `deno task check:abi` compares
+ * with this file. `src/link/PROTOCOL.md` says who writes each word, and when. It includes nothing of this
+ * project, so that a native app can take it as it is.
+ *
+ * The words lie in three small mappings, apart from the data, so that each side writes only its own:
+ *
+ *   the server's words   the server makes them; clients map them read-only, which the kernel enforces
+ *   the locks            the server makes them; everybody writes
+ *   a client's words     each client makes its own; only that client and the server map them
+ */
+#ifndef XPC_SHMEM_LAYOUT_H
+#define XPC_SHMEM_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Raised whenever a number in this file changes. Client and server must have the same. */
+#define SHMEM_LAYOUT_VERSION 2
+
+/* The most regions that a service has. */
+#define SHMEM_MAX_REGIONS 256
+
+/* The distance between the words of two regions, in bytes: the distance at which no processor that we know
+ * keeps two words in one cache line, prefetching included. */
+#define SHMEM_STRIDE 128
+
+/* The owner of a mutex that is the server. Clients are 2 and above. */
+#define SHMEM_SERVER_OWNER 1
+
+/* The bits of a mutex. */
+#define SHMEM_MUTEX_OWNER 0x3fffffff     /* who holds it; 0: nobody */
+#define SHMEM_MUTEX_ABANDONED 0x40000000 /* the last holder died while it held the mutex */
+#define SHMEM_MUTEX_CONTENDED 0x80000000 /* somebody may sleep in the kernel until it is free */
+
+/* The bits of a parked word. */
+#define SHMEM_PARKED_BELL 1   /* its writer waits for its doorbell */
+#define SHMEM_PARKED_THREAD 2 /* added once for each thread of its writer that sleeps in the kernel */
+
+/* The words of one region in the server's words. */
+struct shmem_server_region {
+  uint64_t revision;   /* of a region that clients may only read */
+  uint64_t generation; /* of every region: the newest; 0: there is no such region yet */
+  uint32_t mutex;      /* of a region that clients may only read: for the server's own threads */
+  uint32_t holder;     /* the pid of the process that locked it last: a hint for people */
+  uint8_t unused[104]; /* 0 */
+};
+
+/* The server's words. */
+struct shmem_server_words {
+  struct shmem_server_region regions[SHMEM_MAX_REGIONS];
+  uint32_t parked[SHMEM_MAX_REGIONS]; /* the server's parked words, one a region */
+};
+
+/* The words of one region in the locks. */
+struct shmem_lock_region {
+  uint32_t mutex;    /* of a region that clients may write */
+  uint32_t holder;   /* the pid of the process that locked it last: a hint for people */
+  uint64_t revision; /* of a region that clients may write */
+  uint8_t rest[112]; /* 0 */
+};
+
+/* The locks. */
+struct shmem_locks {
+  struct shmem_lock_region regions[SHMEM_MAX_REGIONS];
+};
+
+/* A client's words. */
+struct shmem_client_words {
+  uint32_t parked[SHMEM_MAX_REGIONS]; /* the client's parked words, one a region */
+  uint32_t gone;                      /* the client's own: not 0 once it knows that its server is gone */
+  uint8_t unused[124];                /* 0 */
+};
+
+/* The lengths, in bytes. */
+#define SHMEM_SERVER_BYTES 33792
+#define SHMEM_LOCK_BYTES 32768
+#define SHMEM_CLIENT_BYTES 1152
+
+/* Where each word is, in bytes from the beginning of its mapping. */
+#define SHMEM_SERVER_REVISION_AT(index) ((index) * SHMEM_STRIDE)
+#define SHMEM_SERVER_GENERATION_AT(index) ((index) * SHMEM_STRIDE + 8)
+#define SHMEM_SERVER_MUTEX_AT(index) ((index) * SHMEM_STRIDE + 16)
+#define SHMEM_SERVER_PARKED_AT(index) (SHMEM_MAX_REGIONS * SHMEM_STRIDE + (index) * 4)
+#define SHMEM_LOCK_MUTEX_AT(index) ((index) * SHMEM_STRIDE)
+#define SHMEM_LOCK_REVISION_AT(index) ((index) * SHMEM_STRIDE + 8)
+#define SHMEM_CLIENT_PARKED_AT(index) ((index) * 4)
+#define SHMEM_CLIENT_GONE_AT (SHMEM_MAX_REGIONS * 4)
+
+#ifdef __cplusplus
+#define SHMEM_STATIC_ASSERT static_assert
+#else
+#define SHMEM_STATIC_ASSERT _Static_assert
+#endif
+
+/* The structures and the numbers say the same, for the first, the second and the last region. */
+#define SHMEM_ASSERT_AT(type, member, offset) \
+  SHMEM_STATIC_ASSERT(offsetof(type, member) == (size_t)(offset), #type "." #member)
+#define SHMEM_ASSERT_REGION(index)                                                                         \
+  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].revision, SHMEM_SERVER_REVISION_AT(index));     \
+  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].generation, SHMEM_SERVER_GENERATION_AT(index)); \
+  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].mutex, SHMEM_SERVER_MUTEX_AT(index));           \
+  SHMEM_ASSERT_AT(struct shmem_server_words, parked[index], SHMEM_SERVER_PARKED_AT(index));                 \
+  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].mutex, SHMEM_LOCK_MUTEX_AT(index));                    \
+  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].revision, SHMEM_LOCK_REVISION_AT(index));              \
+  SHMEM_ASSERT_AT(struct shmem_client_words, parked[index], SHMEM_CLIENT_PARKED_AT(index))
+
+SHMEM_ASSERT_REGION(0);
+SHMEM_ASSERT_REGION(1);
+SHMEM_ASSERT_REGION(SHMEM_MAX_REGIONS - 1);
+SHMEM_ASSERT_AT(struct shmem_client_words, gone, SHMEM_CLIENT_GONE_AT);
+
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_region) == SHMEM_STRIDE, "the server's words of a region");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_lock_region) == SHMEM_STRIDE, "the locks of a region");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_words) == SHMEM_SERVER_BYTES, "the server's words");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_locks) == SHMEM_LOCK_BYTES, "the locks");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_client_words) == SHMEM_CLIENT_BYTES, "a client's words");
+
+/* A word that lies across two cache lines is not atomic. */
+SHMEM_STATIC_ASSERT(SHMEM_STRIDE % 8 == 0, "every revision and generation is aligned to 8 bytes");
+
+#undef SHMEM_ASSERT_REGION
+#undef SHMEM_ASSERT_AT
+#undef SHMEM_STATIC_ASSERT
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * owner.c: what the death of an owner of locks means for the words that it shared.
+ *
+ * An owner is a link's other end. XPC's thread calls shim_owner_died when the link becomes invalid, also while the
+ * event loop of this process sits in a synchronous wait for a lock that the dead one held.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+struct shim_owner {
+  char *mutexes;
+  char *revisions;
+  uint32_t stride;
+  uint32_t count;
+  uint32_t owner;
+  _Atomic uint32_t *gone;
+};
+
+shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count, uint32_t owner,
+                              void *gone) {
+  shim_owner *made = malloc(sizeof *made);
+  if (made == NULL) return NULL;
+  *made = (shim_owner){.mutexes = mutexes,
+                       .revisions = revisions,
+                       .stride = stride,
+                       .count = count,
+                       .owner = owner,
+                       .gone = gone};
+  return made;
+}
+
+void shim_owner_died(void *context) {
+  shim_owner *dead = context;
+  if (dead->gone != NULL) atomic_store(dead->gone, 1);
+  for (uint32_t i = 0; i < dead->count; i++) {
+    size_t offset = (size_t)i * dead->stride;
+    (void)shim_mutex_abandon(dead->mutexes + offset, dead->owner); /* most of them it did not hold */
+    /* It may have died between the new revision and the wake of those who wait for it. */
+    shim_revision_recheck(dead->revisions + offset);
+  }
+}
+
+void shim_owner_free(shim_owner *owner) { free(owner); }

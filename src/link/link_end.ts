@@ -1,0 +1,27 @@
+import type { Address, ShimAudience } from "../../ffi/types.ts";
+import type { Mapping } from "../memory/mapping.ts";
+import type { Bell } from "../sync/bell_listeners.ts";
+import type { ParkedWord } from "../sync/parked_word.ts";
+import type { EventQueue } from "../xpc/event_queue.ts";
+
+/** One end of a link: what all regions of it have in common. */
+export interface LinkEnd {
+  /** The events of this realm. */
+  readonly queue: EventQueue;
+  /** The server's words. */
+  readonly server: Mapping;
+  /** The locks, and the revisions of the regions that clients may write. */
+  readonly locks: Mapping;
+  /** The number of this end as an owner of mutexes. */
+  readonly owner: number;
+  /** The waiters at the other ends. */
+  readonly audience: ShimAudience;
+  /** What wakes this end. */
+  readonly bell: Bell;
+  /** The word that becomes 1 when the other end is gone; `null` where there are several other ends. */
+  readonly gone: Address | null;
+  /** The parked word of this end for a region. */
+  parkedWord(index: number): ParkedWord;
+  /** Called after each commit of this end. */
+  committed(index: number): void;
+}

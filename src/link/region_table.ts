@@ -1,0 +1,118 @@
+import { generationAt, MAXIMUM_REGIONS } from "./layout.ts";
+import type { LinkEnd } from "./link_end.ts";
+import { LinkedRegion } from "./linked_region.ts";
+import { checkRegionName, checkRegionOptions, makeMapping, type RegionOptions } from "./served_region.ts";
+
+/** The regions of a server, by name. Changes happen one after the other, in the order in which they were asked for. */
+export class RegionTable {
+  readonly #end: LinkEnd;
+  readonly #regions = new Map<string, LinkedRegion>();
+  #lastChange: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** @param end the server's end, where the words are */
+  constructor(end: LinkEnd) {
+    this.#end = end;
+  }
+
+  /** The regions, in the order of their numbers. */
+  get regions(): ReadonlyMap<string, LinkedRegion> {
+    return this.#regions;
+  }
+
+  /**
+   * Adds a region.
+   *
+   * @throws {TypeError} if there is a region of that name, an option is not valid, or the server is closed
+   * @throws {RangeError} if the length is not valid, or there are 256 regions
+   */
+  add(name: string, options: RegionOptions): Promise<LinkedRegion> {
+    checkRegionName(name);
+    checkRegionOptions(name, options);
+    return this.#change(async () => {
+      this.#checkOpen("add", name);
+      if (this.#regions.has(name)) {
+        throw new TypeError(
+          `Cannot add the region "${name}": there is one of that name. Use replace() to change it`,
+        );
+      }
+      const index = this.#regions.size;
+      if (index >= MAXIMUM_REGIONS) {
+        throw new RangeError(`Cannot add the region "${name}": a service has at most ${MAXIMUM_REGIONS}`);
+      }
+      return await this.#put(name, index, 1, options);
+    });
+  }
+
+  /**
+   * Puts a new generation in the place of a region, and closes the old one.
+   *
+   * @throws {Deno.errors.NotFound} if there is no region of that name
+   * @throws {TypeError} if an option is not valid, or the server is closed
+   * @throws {RangeError} if the length is not valid
+   */
+  replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
+    checkRegionName(name);
+    checkRegionOptions(name, options);
+    return this.#change(async () => {
+      this.#checkOpen("replace", name);
+      const before = this.get(name);
+      const clients = options.clients ?? before.clients;
+      if (before.clients !== clients) {
+        throw new TypeError(
+          `Cannot replace the region "${name}" with \`clients\` "${clients}": it is "${before.clients}", and access ` +
+            `cannot change`,
+        );
+      }
+      const region = await this.#put(name, before.index, before.generation + 1, { ...options, clients });
+      region.commit(); // wakes those who wait: they look at the generation, too
+      await before.close();
+      return region;
+    });
+  }
+
+  /**
+   * A region, in its newest generation.
+   *
+   * @throws {Deno.errors.NotFound} if there is no region of that name; the message lists the names
+   */
+  get(name: string): LinkedRegion {
+    const region = this.#regions.get(name);
+    if (region !== undefined) return region;
+    const known = [...this.#regions.keys()].map((other) => `"${other}"`).join(", ");
+    throw new Deno.errors.NotFound(
+      `Cannot find the region "${name}": this server has ${known === "" ? "no regions" : known}`,
+    );
+  }
+
+  /** Closes all regions. A change under way fails; later ones do, too. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#lastChange;
+    await Promise.all([...this.#regions.values()].map((region) => region.close()));
+  }
+
+  async #put(name: string, index: number, generation: number, options: RegionOptions): Promise<LinkedRegion> {
+    const { clients = "write" } = options;
+    const mapping = await makeMapping(name, options);
+    if (this.#closed) {
+      mapping.close();
+      this.#checkOpen("make", name);
+    }
+    const region = new LinkedRegion(this.#end, { name, index, generation, clients }, mapping, () => {});
+    this.#regions.set(name, region);
+    // The generation comes before the revision: a commit wakes those who then look at the generation.
+    Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
+    return region;
+  }
+
+  #change(change: () => Promise<LinkedRegion>): Promise<LinkedRegion> {
+    const done = this.#lastChange.then(change);
+    this.#lastChange = done.catch(() => {}); // told to the caller
+    return done;
+  }
+
+  #checkOpen(doing: string, name: string): void {
+    if (this.#closed) throw new TypeError(`Cannot ${doing} the region "${name}": the server is closed`);
+  }
+}

@@ -1,0 +1,67 @@
+import type { Library } from "../../ffi/load.ts";
+import type { Address, ShimOwner } from "../../ffi/types.ts";
+
+/** The words that change when an owner of locks dies. */
+export interface OwnedWords {
+  /** The first of its mutexes. */
+  readonly mutexes: Address;
+  /** The first of the revisions that it may commit. */
+  readonly revisions: Address;
+  /** How far apart the mutexes are, and the revisions, in bytes. */
+  readonly stride: number;
+  /** How many there are. */
+  readonly count: number;
+  /** The number of the owner. */
+  readonly owner: number;
+  /** A word that becomes 1 for threads of ours that wait, or `null`. */
+  readonly gone: Address | null;
+}
+
+/** What calls a native function when the other side dies: a connection. */
+export interface Mortal {
+  /** Has `call(context)` called at the death; the result ends that. */
+  onDeath(call: Deno.PointerObject, context: Deno.PointerObject): () => void;
+}
+
+/**
+ * Marks what an owner of locks held as abandoned as soon as it dies. This happens on XPC's thread, so that a realm
+ * that sits in a synchronous wait learns it, too.
+ */
+export class OwnerDeath implements Disposable {
+  readonly #library: Library;
+  readonly #handle: ShimOwner;
+  readonly #forget: () => void;
+  #disposed = false;
+
+  /**
+   * Starts to watch.
+   *
+   * @param library the libraries
+   * @param link the connection to the owner
+   * @param words what changes; stays mapped until this object is disposed
+   * @throws {ConnectionError} if the connection is over
+   * @throws {Error} if no memory is left
+   */
+  constructor(library: Library, link: Mortal, words: OwnedWords) {
+    const { mutexes, revisions, stride, count, owner, gone } = words;
+    const { shim } = library;
+    const handle = shim.shim_owner_create(mutexes, revisions, stride, count, owner, gone);
+    if (handle === null) throw new Error("Cannot watch the owner of locks: no memory is left");
+    this.#library = library;
+    this.#handle = handle;
+    try {
+      this.#forget = link.onDeath(shim.shim_owner_died!, handle);
+    } catch (error) {
+      shim.shim_owner_free(handle);
+      throw error;
+    }
+  }
+
+  /** Stops to watch: afterwards the words may be unmapped. Idempotent. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#forget();
+    this.#library.shim.shim_owner_free(this.#handle);
+  }
+}

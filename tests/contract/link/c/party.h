@@ -1,0 +1,115 @@
+/*
+ * party.h: a server and a client of the link in plain C, written from `src/link/PROTOCOL.md`. They use libxpc and
+ * the system, and nothing of this project but the numbers in `shmem_layout.h`. For Linux.
+ *
+ * A process is one of the two, and does what it is told on its standard input: see `../parties.ts`.
+ */
+#ifndef PARTY_H
+#define PARTY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shmem_layout.h>
+#include <xpc/xpc.h>
+
+/* ------------------------------------------------------------------------------------------ memory.c ---- */
+
+struct mapping {
+  void *address;
+  size_t mapped; /* in whole pages */
+  int fd;        /* what others map read-only, or -1 */
+};
+
+bool make_shared(size_t bytes, struct mapping *mapping);    /* writable by all */
+bool make_read_only(size_t bytes, struct mapping *mapping); /* writable by us */
+bool map_shmem(xpc_object_t shmem, size_t bytes, struct mapping *mapping);
+bool map_fd(xpc_object_t fd, size_t bytes, struct mapping *mapping); /* read-only */
+xpc_object_t share(const struct mapping *mapping);
+
+/* ------------------------------------------------------------------------------------------- words.c ---- */
+
+enum lock_result { LOCK_BUSY, LOCK_TAKEN, LOCK_ABANDONED, LOCK_TIMEOUT, LOCK_GONE };
+
+enum lock_result mutex_try(_Atomic uint32_t *word, uint32_t owner);
+/* Waits for at most `milliseconds`; below 0 until `ended` is set and the word's sleepers are woken. */
+enum lock_result mutex_lock(_Atomic uint32_t *word, uint32_t owner, long milliseconds,
+                            const atomic_bool *ended);
+bool mutex_unlock(_Atomic uint32_t *word, uint32_t owner);
+/* Frees the mutex without waking anybody, as an owner does that is killed in the middle of its unlock. */
+bool mutex_drop(_Atomic uint32_t *word, uint32_t owner);
+void mutex_abandon(_Atomic uint32_t *word, uint32_t owner);
+
+/* Sleeps while the word is `expected`; negative milliseconds: without a bound. */
+void futex_wait(const _Atomic uint32_t *word, uint32_t expected, long milliseconds);
+int futex_wake(const _Atomic uint32_t *word, int count); /* how many were woken */
+
+/* The half of a revision that the kernel looks at. */
+_Atomic uint32_t *low_half(_Atomic uint64_t *revision);
+
+/* ------------------------------------------------------------------------------------------- party.c ---- */
+
+struct region {
+  char name[129];
+  uint32_t index;
+  uint64_t generation; /* of the memory that is mapped */
+  uint64_t bytes;
+  bool writable; /* whether this side may write */
+  bool held;     /* whether this side holds the mutex */
+  struct mapping memory;
+  _Atomic uint32_t *mutex;    /* NULL: there is none for this side */
+  _Atomic uint64_t *revision; /* mapped read-only where this side may not write */
+  const _Atomic uint64_t *newest; /* the newest generation */
+  _Atomic uint32_t *parked;       /* ours */
+};
+
+/* What differs between a server and a client. */
+struct side {
+  uint32_t owner;
+  struct region *(*find)(const char *name); /* NULL: not opened, or not there */
+  void (*wake)(const struct region *region); /* after a commit: whom this side can see */
+  const char *(*want_bell)(void); /* makes sure that others can ring us; NULL or why they cannot */
+  uint32_t (*parked)(const struct region *region); /* those of the others, together */
+  void (*end)(void); /* in order */
+};
+
+extern struct side *side;   /* NULL: neither serves nor is connected */
+extern atomic_bool ended;   /* the link is over */
+extern atomic_int sleepers; /* threads of ours that sleep in the kernel on a shared word */
+
+/* Our parked word says that we wait for the doorbell, until as many calls of the second. */
+void bell_enter(uint32_t index, _Atomic uint32_t *parked);
+void bell_leave(uint32_t index, _Atomic uint32_t *parked);
+void bell_rung(void);           /* whoever waits for the doorbell looks again */
+void ring(int bell);            /* one byte, never blocking */
+bool await_rings(int bell);     /* blocks; takes all rings that are there; false when nobody can ring any more */
+void start_thread(void *(*run)(void *), void *argument);
+
+/* Parts of messages, checked: false where they are missing, of another type or out of range. */
+bool get_integer(xpc_object_t dictionary, const char *key, uint64_t most, uint64_t *value);
+xpc_object_t get_typed(xpc_object_t dictionary, const char *key, xpc_type_t type); /* NULL */
+
+/* Finds or registers an endpoint at a broker. NULL, or what went wrong; the connection stays open. */
+const char *broker_hello(const char *service, xpc_connection_t *broker);
+xpc_object_t ask(xpc_connection_t connection, xpc_object_t request); /* releases the request */
+/* NULL where the reply has ok: true; else the code, valid as long as the reply. */
+const char *refusal(xpc_object_t reply);
+
+/* ------------------------------------------------------------------------------ client.c and server.c ---- */
+
+/* Each answers NULL, or a word that says what is wrong. */
+const char *client_connect(const char *service, const char *name, const char *schema);
+const char *client_open(const char *name, bool write);
+void client_crash_commit(struct region *region); /* counts the revision up and tells nobody */
+const char *server_make(const char *schema); /* the words */
+const char *server_register(const char *service, const char *name);
+const char *server_put(const char *name, uint64_t bytes, bool clients_write);
+uint32_t server_clients(void);
+
+/* SHA-256 of a text: sha256.c. */
+void sha256(const char *text, uint8_t digest[32]);
+
+#endif

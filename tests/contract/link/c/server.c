@@ -1,0 +1,411 @@
+/* server.c: a server of links: the listener, what clients ask, and the end of a client. */
+#define _GNU_SOURCE 1
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "party.h"
+
+#define MAX_CLIENTS 64
+
+/* A client, from its connection on. */
+struct client {
+  xpc_connection_t connection; /* NULL: a free place */
+  uint32_t owner;              /* 0: it has not said hello */
+  struct mapping mapping;
+  const struct shmem_client_words *words;
+  int bell;        /* to ring the client by, or -1 */
+  bool has_bell;   /* of ours */
+};
+
+/* All below belongs to whoever holds the lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct client clients[MAX_CLIENTS];
+static struct region regions[SHMEM_MAX_REGIONS];
+static uint64_t relayed[SHMEM_MAX_REGIONS]; /* the newest revision that the clients were told */
+static uint32_t region_count;
+static uint32_t last_owner = SHMEM_SERVER_OWNER;
+static bool relaying, wants_bells;
+
+static struct mapping words_mapping, locks_mapping;
+static struct shmem_server_words *words;
+static struct shmem_locks *locks;
+static uint8_t schema_hash[32];
+static bool has_schema;
+static xpc_connection_t listener, broker;
+static dispatch_queue_t queue;
+static const char *own_name;
+static uint64_t registration;
+
+static _Atomic uint32_t *atomic32(uint32_t *word) { return (_Atomic uint32_t *)word; }
+
+static bool is_shared(const struct region *region) {
+  return region->revision == (_Atomic uint64_t *)&locks->regions[region->index].revision;
+}
+
+/* ------------------------------------------------------------------------------------- waking clients ---- */
+
+static uint32_t parked_of(const struct client *client, uint32_t index) {
+  return client->words == NULL ? 0 : atomic_load((const _Atomic uint32_t *)&client->words->parked[index]);
+}
+
+static void wake_locked(const struct region *region) {
+  bool threads = false;
+  for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) {
+    uint32_t word = parked_of(client, region->index);
+    if ((word & SHMEM_PARKED_BELL) != 0 && client->bell >= 0) ring(client->bell);
+    if (word >= SHMEM_PARKED_THREAD) threads = true;
+  }
+  if (threads) (void)futex_wake(low_half(region->revision), INT_MAX);
+}
+
+/* A client rang, or may have meant to. */
+static void relay_locked(void) {
+  for (struct region *region = regions; region < regions + region_count; region++) {
+    if (!is_shared(region)) continue;
+    uint64_t revision = atomic_load(region->revision);
+    if (revision == relayed[region->index]) continue;
+    relayed[region->index] = revision;
+    wake_locked(region);
+  }
+}
+
+static void rung(void) {
+  pthread_mutex_lock(&lock);
+  if (relaying) relay_locked();
+  pthread_mutex_unlock(&lock);
+  bell_rung();
+}
+
+static void *read_bell(void *argument) {
+  int fd = (int)(intptr_t)argument;
+  while (await_rings(fd)) rung();
+  (void)close(fd);
+  return NULL;
+}
+
+static void give_bell_locked(struct client *client) {
+  int pair[2];
+  if (client->has_bell || client->owner == 0) return;
+  client->has_bell = true;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) abort();
+  xpc_object_t note = xpc_dictionary_create(NULL, NULL, 0);
+  xpc_dictionary_set_string(note, "event", "bell");
+  xpc_object_t bell = xpc_fd_create(pair[1]);
+  xpc_dictionary_set_value(note, "bell", bell);
+  xpc_release(bell);
+  xpc_connection_send_message(client->connection, note);
+  xpc_release(note);
+  (void)close(pair[1]); /* the client's copy alone is left: its death ends the reader */
+  start_thread(read_bell, (void *)(intptr_t)pair[0]);
+}
+
+/* With two clients or more, what one of them commits must reach the others. */
+static void watch_clients_locked(void) {
+  uint32_t count = 0;
+  for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) count += client->owner != 0;
+  if (relaying != (count > 1)) {
+    relaying = count > 1;
+    for (struct region *region = regions; region < regions + region_count; region++) {
+      (relaying ? bell_enter : bell_leave)(region->index, region->parked);
+    }
+  }
+  if (!relaying && !wants_bells) return;
+  for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) give_bell_locked(client);
+}
+
+/* ------------------------------------------------------------------------------- what clients ask for ---- */
+
+static const char *hello(struct client *client, xpc_object_t request, xpc_object_t reply) {
+  uint64_t min, max, layout;
+  if (!get_integer(request, "min", UINT64_MAX, &min) || !get_integer(request, "max", UINT64_MAX, &max) || min > max) {
+    return "bad_request";
+  }
+  if (min > 1 || max < 1) return "incompatible";
+  if (!get_integer(request, "layout", UINT64_MAX, &layout)) return "bad_request";
+  if (layout != SHMEM_LAYOUT_VERSION) return "incompatible";
+  xpc_object_t theirs = get_typed(request, "words", XPC_TYPE_SHMEM);
+  xpc_object_t schema = xpc_dictionary_get_value(request, "schema");
+  xpc_object_t features = xpc_dictionary_get_value(request, "features");
+  if (schema != NULL && xpc_get_type(schema) == XPC_TYPE_NULL) schema = NULL;
+  if (theirs == NULL || (schema != NULL && xpc_get_type(schema) != XPC_TYPE_DATA) || client->owner != 0) {
+    return "bad_request";
+  }
+  if (features != NULL) {
+    if (xpc_get_type(features) != XPC_TYPE_ARRAY) return "bad_request";
+    for (size_t i = 0; i < xpc_array_get_count(features); i++) {
+      if (xpc_get_type(xpc_array_get_value(features, i)) != XPC_TYPE_STRING) return "bad_request";
+    }
+  }
+  if ((schema != NULL) != has_schema) return "incompatible";
+  if (schema != NULL && (xpc_data_get_length(schema) != sizeof schema_hash ||
+                         memcmp(xpc_data_get_bytes_ptr(schema), schema_hash, sizeof schema_hash) != 0)) {
+    return "incompatible";
+  }
+  if (last_owner == SHMEM_MUTEX_OWNER || !map_shmem(theirs, sizeof *client->words, &client->mapping)) return "failed";
+  client->words = client->mapping.address;
+  client->owner = ++last_owner;
+  xpc_dictionary_set_uint64(reply, "version", 1);
+  xpc_dictionary_set_uint64(reply, "owner", client->owner);
+  xpc_object_t server_object = share(&words_mapping), locks_object = share(&locks_mapping);
+  xpc_dictionary_set_value(reply, "server", server_object);
+  xpc_dictionary_set_value(reply, "locks", locks_object);
+  xpc_release(server_object);
+  xpc_release(locks_object);
+  xpc_object_t none = xpc_array_create(NULL, 0);
+  xpc_dictionary_set_value(reply, "features", none);
+  xpc_release(none);
+  watch_clients_locked();
+  return NULL;
+}
+
+static struct region *find_locked(const char *name) {
+  for (struct region *region = regions; region < regions + region_count; region++) {
+    if (strcmp(region->name, name) == 0) return region;
+  }
+  return NULL;
+}
+
+static const char *open_region(struct client *client, xpc_object_t request, xpc_object_t reply) {
+  if (client->owner == 0) return "hello_first";
+  xpc_object_t name = get_typed(request, "name", XPC_TYPE_STRING);
+  if (name == NULL) return "bad_request";
+  struct region *region = find_locked(xpc_string_get_string_ptr(name));
+  if (region == NULL) return "not_found";
+  xpc_dictionary_set_uint64(reply, "index", region->index);
+  xpc_dictionary_set_uint64(reply, "generation", region->generation);
+  xpc_dictionary_set_uint64(reply, "byteLength", region->bytes);
+  xpc_object_t memory = share(&region->memory);
+  xpc_dictionary_set_value(reply, "memory", memory);
+  xpc_release(memory);
+  return NULL;
+}
+
+static const char *take_bell(struct client *client, xpc_object_t request) {
+  if (client->owner == 0) return "hello_first";
+  xpc_object_t bell = get_typed(request, "bell", XPC_TYPE_FD);
+  if (bell == NULL) return "bad_request";
+  if (client->bell >= 0) return "failed";
+  client->bell = xpc_fd_dup(bell);
+  return client->bell < 0 ? "failed" : NULL;
+}
+
+static const char *describe(xpc_object_t reply) {
+  xpc_object_t list = xpc_array_create(NULL, 0);
+  for (struct region *region = regions; region < regions + region_count; region++) {
+    xpc_object_t entry = xpc_dictionary_create(NULL, NULL, 0);
+    xpc_dictionary_set_string(entry, "name", region->name);
+    xpc_dictionary_set_string(entry, "clients", is_shared(region) ? "write" : "read");
+    xpc_dictionary_set_uint64(entry, "byteLength", region->bytes);
+    xpc_dictionary_set_uint64(entry, "generation", region->generation);
+    xpc_dictionary_set_uint64(entry, "revision", atomic_load(region->revision));
+    xpc_array_append_value(list, entry);
+    xpc_release(entry);
+  }
+  xpc_dictionary_set_value(reply, "regions", list);
+  xpc_release(list);
+  return NULL;
+}
+
+static void receive(struct client *client, xpc_object_t message) {
+  xpc_object_t op_object = get_typed(message, "op", XPC_TYPE_STRING);
+  const char *op = op_object == NULL ? "" : xpc_string_get_string_ptr(op_object);
+  xpc_object_t reply = xpc_dictionary_create_reply(message);
+  if (reply == NULL) {
+    if (strcmp(op, "committed") == 0 && client->owner != 0) rung();
+    return;
+  }
+  const char *code = "bad_request";
+  pthread_mutex_lock(&lock);
+  if (strcmp(op, "hello") == 0) code = hello(client, message, reply);
+  else if (strcmp(op, "open") == 0) code = open_region(client, message, reply);
+  else if (strcmp(op, "bell") == 0) code = take_bell(client, message);
+  else if (strcmp(op, "describe") == 0) code = describe(reply);
+  pthread_mutex_unlock(&lock);
+  xpc_dictionary_set_bool(reply, "ok", code == NULL);
+  if (code != NULL) {
+    xpc_dictionary_set_string(reply, "code", code);
+    xpc_dictionary_set_string(reply, "message", "Cannot do this: the C server refuses it");
+  }
+  xpc_connection_send_message(xpc_dictionary_get_remote_connection(message), reply);
+  xpc_release(reply);
+}
+
+/* The steps that the page lists, in their order. */
+static void client_gone(struct client *client) {
+  pthread_mutex_lock(&lock);
+  if (client->owner != 0) {
+    for (uint32_t i = 0; i < SHMEM_MAX_REGIONS; i++) {
+      mutex_abandon(atomic32(&locks->regions[i].mutex), client->owner);
+    }
+    relay_locked();
+    for (struct region *region = regions; region < regions + region_count; region++) {
+      if (is_shared(region)) (void)futex_wake(low_half(region->revision), INT_MAX);
+    }
+    (void)munmap(client->mapping.address, client->mapping.mapped);
+    if (client->bell >= 0) (void)close(client->bell);
+  }
+  *client = (struct client){.bell = -1};
+  watch_clients_locked();
+  pthread_mutex_unlock(&lock);
+  bell_rung();
+}
+
+static void accept_peer(xpc_connection_t peer) {
+  struct client *client = NULL;
+  pthread_mutex_lock(&lock);
+  for (struct client *each = clients; each < clients + MAX_CLIENTS && client == NULL; each++) {
+    if (each->connection == NULL) client = each;
+  }
+  if (client == NULL) abort(); /* no test has as many */
+  *client = (struct client){.connection = peer, .bell = -1};
+  pthread_mutex_unlock(&lock);
+  xpc_connection_set_target_queue(peer, queue);
+  xpc_connection_set_event_handler(peer, ^(xpc_object_t event) {
+    if (xpc_get_type(event) == XPC_TYPE_DICTIONARY) receive(client, event);
+    else if (event == XPC_ERROR_CONNECTION_INVALID) client_gone(client);
+  });
+  xpc_connection_activate(peer);
+  if (xpc_connection_get_euid(peer) != geteuid()) xpc_connection_cancel(peer);
+}
+
+/* -------------------------------------------------------------------------------- the side of a server ---- */
+
+static struct region *find(const char *name) {
+  pthread_mutex_lock(&lock);
+  struct region *region = find_locked(name);
+  pthread_mutex_unlock(&lock);
+  return region;
+}
+
+static void wake(const struct region *region) {
+  pthread_mutex_lock(&lock);
+  wake_locked(region);
+  pthread_mutex_unlock(&lock);
+}
+
+static const char *want_bell(void) {
+  pthread_mutex_lock(&lock);
+  wants_bells = true;
+  watch_clients_locked();
+  pthread_mutex_unlock(&lock);
+  return NULL;
+}
+
+static uint32_t parked(const struct region *region) {
+  uint32_t all = 0;
+  pthread_mutex_lock(&lock);
+  for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) {
+    all |= parked_of(client, region->index);
+  }
+  pthread_mutex_unlock(&lock);
+  return all;
+}
+
+uint32_t server_clients(void) {
+  uint32_t count = 0;
+  pthread_mutex_lock(&lock);
+  for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) count += client->owner != 0;
+  pthread_mutex_unlock(&lock);
+  return count;
+}
+
+static void end(void) {
+  for (uint32_t i = 0; i < region_count; i++) {
+    if (regions[i].held) (void)mutex_unlock(regions[i].mutex, SHMEM_SERVER_OWNER);
+  }
+  pthread_mutex_lock(&lock);
+  for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) {
+    if (client->connection != NULL) xpc_connection_cancel(client->connection);
+  }
+  xpc_connection_cancel(listener);
+  pthread_mutex_unlock(&lock);
+  xpc_object_t request = xpc_dictionary_create(NULL, NULL, 0);
+  xpc_dictionary_set_string(request, "op", "unregister");
+  xpc_dictionary_set_string(request, "name", own_name);
+  xpc_dictionary_set_uint64(request, "generation", registration);
+  (void)ask(broker, request);
+}
+
+static struct side server_side = {.owner = SHMEM_SERVER_OWNER,
+                                  .find = find,
+                                  .wake = wake,
+                                  .want_bell = want_bell,
+                                  .parked = parked,
+                                  .end = end};
+
+const char *server_make(const char *schema) {
+  if (!make_read_only(sizeof *words, &words_mapping) || !make_shared(sizeof *locks, &locks_mapping)) return "memory";
+  words = words_mapping.address;
+  locks = locks_mapping.address;
+  has_schema = schema != NULL;
+  if (has_schema) sha256(schema, schema_hash);
+  side = &server_side;
+  return NULL;
+}
+
+const char *server_register(const char *service, const char *name) {
+  own_name = strdup(name);
+  queue = dispatch_queue_create("server", DISPATCH_QUEUE_SERIAL);
+  listener = xpc_connection_create(NULL, queue);
+  xpc_connection_set_event_handler(listener, ^(xpc_object_t event) {
+    if (xpc_get_type(event) == XPC_TYPE_CONNECTION) accept_peer((xpc_connection_t)event);
+  });
+  xpc_connection_activate(listener);
+  const char *problem = broker_hello(service, &broker);
+  if (problem != NULL) return problem;
+  xpc_object_t request = xpc_dictionary_create(NULL, NULL, 0);
+  xpc_dictionary_set_string(request, "op", "register");
+  xpc_dictionary_set_string(request, "name", name);
+  xpc_dictionary_set_string(request, "policy", "reject");
+  xpc_endpoint_t endpoint = xpc_endpoint_create(listener);
+  xpc_dictionary_set_value(request, "endpoint", endpoint);
+  xpc_release(endpoint);
+  xpc_object_t reply = ask(broker, request);
+  if (reply == NULL) return "broker";
+  problem = refusal(reply);
+  if (problem != NULL) return problem;
+  if (!get_integer(reply, "generation", UINT64_MAX, &registration)) return "broker";
+  xpc_release(reply);
+  return NULL;
+}
+
+const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
+  struct mapping memory;
+  if (strlen(name) >= sizeof regions->name) return "bad_request";
+  if (!(clients_write ? make_shared : make_read_only)(bytes, &memory)) return "memory";
+  pthread_mutex_lock(&lock);
+  struct region *region = find_locked(name);
+  bool replaced = region != NULL;
+  if (!replaced) {
+    if (region_count == SHMEM_MAX_REGIONS) abort(); /* no test has as many */
+    uint32_t index = region_count;
+    region = &regions[index];
+    *region = (struct region){
+        .index = index,
+        .writable = true,
+        .mutex = clients_write ? atomic32(&locks->regions[index].mutex) : atomic32(&words->regions[index].mutex),
+        .revision = clients_write ? (_Atomic uint64_t *)&locks->regions[index].revision
+                                  : (_Atomic uint64_t *)&words->regions[index].revision,
+        .newest = (const _Atomic uint64_t *)&words->regions[index].generation,
+        .parked = atomic32(&words->parked[index]),
+    };
+    (void)strcpy(region->name, name); /* its length was checked */
+    region_count++;
+    if (relaying) bell_enter(index, region->parked);
+  }
+  region->memory = memory; /* the one before stays mapped: a command may be at work on it */
+  region->bytes = bytes;
+  region->generation++;
+  /* The generation first, then the revision, which wakes those who look at the generation. */
+  atomic_store((_Atomic uint64_t *)&words->regions[region->index].generation, region->generation);
+  if (replaced) {
+    (void)atomic_fetch_add(region->revision, 1);
+    wake_locked(region);
+  }
+  pthread_mutex_unlock(&lock);
+  return NULL;
+}

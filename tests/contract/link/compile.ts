@@ -1,0 +1,43 @@
+/** Compiles the party in C: with the headers of libxpc and `shmem_layout.h` alone, linked with the shared library. */
+import { fetchZig, runZig } from "../../../ffi/build/zig.ts";
+import { hostTarget } from "../../../ffi/targets.ts";
+
+const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
+const SOURCES = ["party.c", "client.c", "server.c", "memory.c", "words.c", "sha256.c"];
+
+let compiled: Promise<string> | undefined;
+
+/** The program, made once in a run. */
+export function compileParty(): Promise<string> {
+  return compiled ??= compile();
+}
+
+async function compile(): Promise<string> {
+  const target = hostTarget()!;
+  const folder = `${ROOT}/.build/link-party`;
+  const built = `${ROOT}/.build/${target.name}`;
+  await Deno.mkdir(folder, { recursive: true });
+  // The header alone, so that nothing else of this project can be included.
+  await Deno.copyFile(`${ROOT}/ffi/native/include/shmem_layout.h`, `${folder}/shmem_layout.h`);
+  const output = `${folder}/party`;
+  const flags = ["-std=c11", "-fblocks", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
+  await runZig(
+    await fetchZig({ cache: `${ROOT}/.build/zig-cache` }),
+    [
+      ...["cc", "-target", target.triple, ...flags],
+      ...[`-I${folder}`, `-I${ROOT}/ffi/native/linux/include`],
+      ...SOURCES.map((source) => `${ROOT}/tests/contract/link/c/${source}`),
+      ...[
+        `${built}/${target.library}`,
+        `${built}/${target.archive}`,
+        `-Wl,-rpath,${built}`,
+        "-lm",
+        "-o",
+        output,
+      ],
+    ],
+    "compile the party in C",
+    ROOT,
+  );
+  return output;
+}

@@ -1,0 +1,141 @@
+/**
+ * The library as a party of the contract: see `parties.ts` for the commands. A `wait` by futex blocks this thread, so
+ * nothing else is answered meanwhile.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams/text-line-stream";
+import {
+  type Client,
+  connect,
+  IncompatibleError,
+  type LockGuard,
+  PeerGoneError,
+  type ReadableRegion,
+  serve,
+  type Server,
+  WritableRegion,
+} from "../../../mod.ts";
+
+type Region = ReadableRegion | WritableRegion;
+type Command = (words: readonly string[], say: (word: string) => void) => unknown;
+
+let server: Server | undefined;
+let client: Client | undefined;
+const opened = new Map<string, Region>();
+const guards = new Map<string, LockGuard>();
+
+/** A refusal of a command. */
+class Refusal extends Error {}
+
+function regionOf(name: string): Region {
+  const region = server?.region(name) ?? opened.get(name);
+  if (region === undefined) throw new Refusal("not_found");
+  return region;
+}
+
+function writable(name: string): WritableRegion {
+  const region = regionOf(name);
+  if (region instanceof WritableRegion) return region;
+  throw new Refusal("read_only");
+}
+
+function schemaOf(word: string): string | undefined {
+  return word === "-" ? undefined : word;
+}
+
+function optionsOf([bytes, clients]: readonly string[]): { byteLength: number; clients: "read" | "write" } {
+  return { byteLength: Number(bytes), clients: clients === "read" ? "read" : "write" };
+}
+
+function keep(name: string, guard: LockGuard): string {
+  guards.set(name, guard);
+  return guard.abandoned ? "abandoned" : "locked";
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  async serve([service, name = "", schema = "", ...rest]) {
+    const regions: Record<string, ReturnType<typeof optionsOf>> = {};
+    for (let at = 0; at + 2 < rest.length; at += 3) regions[rest[at]!] = optionsOf(rest.slice(at + 1));
+    server = await serve(name, { regions, schema: schemaOf(schema), broker: { service, embedded: false } });
+  },
+  async put([name = "", ...rest]) {
+    if (server!.regions.includes(name)) await server!.replace(name, optionsOf(rest));
+    else await server!.add(name, optionsOf(rest));
+  },
+  clients: () => server!.clients,
+  async connect([service, name = "", schema = ""]) {
+    // Without reconnecting: the tests connect anew themselves, so that they know to which server.
+    const options = { schema: schemaOf(schema), reconnect: false, broker: { service, embedded: false } };
+    client = await connect(name, options);
+  },
+  async open([name = "", access]) {
+    const region = access === "write" ? await client!.open(name, { write: true }) : await client!.open(name);
+    opened.set(name, region);
+    return `${region.generation} ${region.byteLength}`;
+  },
+  write([name = "", at, byte]) {
+    writable(name).view(Uint8Array)[Number(at)] = Number(byte);
+  },
+  read: ([name = "", at]) => regionOf(name).view(Uint8Array)[Number(at)],
+  commit: ([name = ""]) => writable(name).commit(),
+  revision: ([name = ""]) => regionOf(name).revision,
+  async wait([name = "", after, how], say) {
+    const region = regionOf(name);
+    if (how === "futex") {
+      say("parked");
+      return `${region.waitSync(Number(after), { spin: 0 })} ${region.generation}`;
+    }
+    const changes = region.changes({ after: Number(after), spin: 0 });
+    const next = changes.next(); // has parked by now, or started a thread that does
+    say("parked");
+    const { value, done } = await next;
+    await changes.return();
+    if (done) throw new Refusal("closed");
+    return `${value.revision} ${value.generation}`;
+  },
+  async lock([name = "", milliseconds], say) {
+    const mutex = regionOf(name).mutex;
+    const lock = mutex.lock(Number(milliseconds) < 0 ? {} : { timeout: Number(milliseconds) });
+    say("parked");
+    return keep(name, await lock);
+  },
+  trylock([name = ""]) {
+    const guard = regionOf(name).mutex.tryLock();
+    return guard === undefined ? "busy" : keep(name, guard);
+  },
+  unlock([name = ""]) {
+    guards.get(name)?.unlock();
+    guards.delete(name);
+  },
+};
+
+function codeOf(error: unknown): string {
+  if (error instanceof Refusal) return error.message;
+  if (error instanceof IncompatibleError) {
+    return /is not of this version|user/.test(error.message) ? "unusable" : "incompatible";
+  }
+  if (error instanceof PeerGoneError) return "gone";
+  if (error instanceof Deno.errors.NotFound) return "not_found";
+  if (error instanceof Deno.errors.NotCapable) return "read_only";
+  if (error instanceof DOMException && error.name === "TimeoutError") return "timeout";
+  return `unusable ${String(error).replaceAll(/\s+/g, " ")}`;
+}
+
+async function run(line: string): Promise<void> {
+  const [id, name = "", ...words] = line.split(" ");
+  const say = (text: string): void => console.log(`${id} ${text}`);
+  try {
+    const command = commands[name];
+    if (command === undefined) throw new Refusal("unknown");
+    say(`ok ${(await command(words, say)) ?? ""}`.trimEnd());
+  } catch (error) {
+    say(`error ${codeOf(error)}`);
+  }
+}
+
+const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+for await (const line of lines) void run(line);
+await server?.close();
+await client?.close();
+Deno.exit(0);

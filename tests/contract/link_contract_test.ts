@@ -1,0 +1,42 @@
+/**
+ * `src/link/PROTOCOL.md`, tried on every pair of implementations: see `tests/contract/link/`.
+ *
+ * @module
+ */
+import { ownBroker } from "../support/process.ts";
+import { clientTests } from "./link/clients.ts";
+import { deathTests } from "./link/deaths.ts";
+import { mutexTests } from "./link/mutexes.ts";
+import { openingTests } from "./link/opening.ts";
+import { IMPLEMENTATIONS } from "./link/parties.ts";
+import { serverTests } from "./link/servers.ts";
+import { waitingTests } from "./link/waits.ts";
+
+// The party in C is written for Linux, where a test can have a broker of its own too.
+const ignore = !ownBroker;
+
+const tests = [...openingTests, ...waitingTests, ...mutexTests, ...deathTests];
+
+for (const implementation of IMPLEMENTATIONS) {
+  for (const [side, sideTests] of [["server", serverTests], ["client", clientTests]] as const) {
+    for (const { name, run } of sideTests) {
+      Deno.test({
+        name: `link, ${implementation.name} ${side}: ${name}`,
+        ignore,
+        fn: () => run(implementation),
+      });
+    }
+  }
+}
+
+for (const server of IMPLEMENTATIONS) {
+  for (const client of IMPLEMENTATIONS) {
+    for (const { name, run } of tests) {
+      Deno.test({
+        name: `link, ${server.name} server, ${client.name} client: ${name}`,
+        ignore,
+        fn: () => run({ server, client }),
+      });
+    }
+  }
+}

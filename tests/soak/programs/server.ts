@@ -1,0 +1,47 @@
+/**
+ * A server under load: commits, replaces a region again and again, and answers messages.
+ *
+ * @module
+ */
+import { serve } from "../../../mod.ts";
+import { Listener } from "../../../src/xpc/mod.ts";
+import { answer } from "../../support/calls.ts";
+import { broker, COMMON, count, name, pause, stop } from "./common.ts";
+
+const server = await serve(name, {
+  broker,
+  regions: {
+    frame: { byteLength: 2 ** 20 },
+    mask: { byteLength: 2 ** 20, clients: "read" },
+    other: { byteLength: 1 },
+  },
+});
+await using _echo = await Listener.service(`${name}.echo`, () => ({
+  message: (message) => {
+    using _ = message;
+    message.reply({ echo: message.values["data"] });
+    count("messages answered");
+  },
+}));
+
+async function commit(): Promise<void> {
+  while (!stop.signal.aborted) {
+    for (const region of ["frame", "mask"]) server.region(region).commit();
+    count("commits");
+    await pause(1);
+  }
+}
+
+async function replace(): Promise<void> {
+  for (let size = 1; !stop.signal.aborted; size = size % 64 + 1) {
+    await server.replace("other", { byteLength: size * 4096 });
+    count("regions replaced");
+    await pause(10);
+  }
+}
+
+const working = [commit(), replace()];
+await answer(COMMON);
+stop.abort();
+await Promise.all(working);
+await server.close();

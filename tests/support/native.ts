@@ -177,8 +177,11 @@ async function makeLibrary(mode: Mode): Promise<string> {
     // clang's own -r with a sanitizer would put the sanitizer in as well.
     const work = await Deno.makeTempDir({ dir: folder });
     try {
-      await run(mode, [...flags, "-c", ...paths], what, work);
-      const objects = files.map((file) => file.replace(/^.*\/(.*)\.c$/, "$1.o"));
+      // One by one: files of one name in two folders would make one object file.
+      const objects = files.map((file) => file.replaceAll("/", "-").replace(/\.c$/, ".o"));
+      for (const [index, path] of paths.entries()) {
+        await run(mode, [...flags, "-c", path, "-o", objects[index]!], what, work);
+      }
       await run(mode, ["-nostdlib", "-r", ...objects, "-o", output], what, work);
     } finally {
       await Deno.remove(work, { recursive: true });

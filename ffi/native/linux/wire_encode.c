@@ -84,7 +84,7 @@ static void encode(struct encoder *encoder, xpc_object_t object, unsigned depth)
     encoder->problem = "the message is nested deeper than 64 levels";
     return;
   }
-  if (encoder->values++ == XPC_VALUE_LIMIT) {
+  if (encoder->values++ > XPC_VALUE_LIMIT) {
     encoder->problem = "the message has more than 65536 values";
     return;
   }

@@ -94,7 +94,7 @@ async function regionsOf(found: FoundService | undefined): Promise<RegionDescrip
 }
 
 /** Formats the state of a broker as a table. */
-export function statusTable(status: BrokerStatus): string {
+function statusTable(status: BrokerStatus): string {
   const { service, broker, release, pid, uptime, peers, waiting, services } = status;
   const lines = [
     `${service}: the ${broker} broker ${release}, process ${pid}, up ${duration(uptime)}`,

@@ -1,3 +1,0 @@
-#if defined(__linux__)
-#include "../../../ffi/native/linux/runtime_folder.c"
-#endif

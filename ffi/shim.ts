@@ -9,7 +9,7 @@ import { audience, buffer, link, memory, object, owner, queue } from "./_ctypes.
 export const shim = {
   shim_version: { parameters: [], result: "u32" },
 
-  // queue.c
+  // event_queue.c
   /** `wake`: an `int32_t` to fill */
   shim_queue_create: { parameters: [buffer], result: queue },
   /** `queue`, `events`, `capacity` */
@@ -42,8 +42,8 @@ export const shim = {
   /** `mutexes`, `revisions`, `stride`, `count`, `owner`, `gone` */
   shim_owner_create: { parameters: [memory, memory, "u32", "u32", "u32", memory], result: owner },
   shim_owner_free: { parameters: [owner], result: "void" },
-  /** Its address is what `shim_link_on_death` calls. */
-  shim_owner_died: { type: "pointer" },
+  /** The function that `shim_link_on_death` is to call. */
+  shim_owner_death_call: { parameters: [], result: "pointer" },
 
   // values.c
   /** `dictionary`, `keys`, `values`, `capacity` */

@@ -3,7 +3,7 @@ import { checkServiceName } from "../../src/xpc/service_name.ts";
 import { DEFAULT_SERVICE } from "../../src/broker/release.ts";
 
 /** The actions of the command line. */
-export const ACTIONS = ["run", "install", "uninstall", "status", "logs"] as const;
+const ACTIONS = ["run", "install", "uninstall", "status", "logs"] as const;
 
 /** One of {@linkcode ACTIONS}. */
 export type Action = typeof ACTIONS[number];

@@ -14,21 +14,21 @@ static uint64_t now(void) {
 }
 
 /* PAIR is a statement that locks and unlocks. */
-#define MUTEX_LOOP(argc, argv, PAIR)                                            \
-  do {                                                                          \
-    if ((argc) != 3) {                                                          \
-      fprintf(stderr, "usage: %s PAIRS BATCHES\n", (argv)[0]);                  \
-      return 2;                                                                 \
-    }                                                                           \
-    long pairs = atol((argv)[1]);                                               \
-    long batches = atol((argv)[2]);                                             \
-    for (long batch = -1; batch < batches; batch++) { /* the first warms up */ \
-      uint64_t begin = now();                                                   \
-      for (long pair = 0; pair < pairs; pair++) {                               \
-        PAIR;                                                                   \
-      }                                                                         \
-      if (batch >= 0) printf("%.2f\n", (double)(now() - begin) / (double)pairs); \
-    }                                                                           \
+#define MUTEX_LOOP(argc, argv, PAIR)                                                                         \
+  do {                                                                                                       \
+    if ((argc) != 3) {                                                                                       \
+      fprintf(stderr, "usage: %s PAIRS BATCHES\n", (argv)[0]);                                               \
+      return 2;                                                                                              \
+    }                                                                                                        \
+    long pairs = atol((argv)[1]);                                                                            \
+    long batches = atol((argv)[2]);                                                                          \
+    for (long batch = -1; batch < batches; batch++) { /* the first warms up */                               \
+      uint64_t begin = now();                                                                                \
+      for (long pair = 0; pair < pairs; pair++) {                                                            \
+        PAIR;                                                                                                \
+      }                                                                                                      \
+      if (batch >= 0) printf("%.2f\n", (double)(now() - begin) / (double)pairs);                             \
+    }                                                                                                        \
   } while (0)
 
 #endif

@@ -35,7 +35,8 @@ static void stay_on(int processor) {
 }
 
 static void sleep_on(void *word, uint32_t expected) {
-  (void)syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL, 0); /* the caller looks again, whatever it says */
+  (void)syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL,
+                0); /* the caller looks again, whatever it says */
 }
 
 static void wake(void *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0); }

@@ -96,11 +96,9 @@ function compareFunction(entry: Deno.ForeignFunction, declaration: Declaration):
 }
 
 function compareStatic(entry: Deno.ForeignStatic, declaration: Declaration): string[] {
-  // A static "pointer" is the address of the variable or function, so it fits all; the others are read.
+  if (declaration.parameters !== undefined) return ["is a function in C, a variable in the table"];
+  // A static "pointer" is the address of the variable, so it fits all; the others are read.
   const ours = shapeOfFfi(entry.type);
-  if (declaration.parameters !== undefined) {
-    return ours === "pointer" ? [] : ["is a function in C, a variable in the table"];
-  }
   if (ours === "pointer" || ours === declaration.result) return [];
   return [`the variable is ${declaration.result} in C, ${ours} in the table`];
 }

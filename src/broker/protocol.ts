@@ -19,7 +19,7 @@ export const LIMITS = {
   /** Keys of a request. */
   keys: 64,
   /** Services in a reply to `list` or `watch`: more could exceed the longest message. */
-  listed: 65_536,
+  listed: 8192,
   /** How long a peer may stay connected without hello, in milliseconds. */
   silence: 5000,
 } as const;

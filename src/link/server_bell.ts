@@ -41,7 +41,12 @@ export class ServerBell implements Disposable {
     const { event, bell } = message.values;
     if (event !== "bell" || !(bell instanceof FileDescriptor) || this.known) return;
     const { shim } = this.#queue.library;
-    const fd = bell.dup();
+    let fd: number;
+    try {
+      fd = bell.dup();
+    } catch {
+      return; // no descriptor is left: notes wake the server instead
+    }
     this.#fd = fd;
     if (this.#member !== undefined) shim.shim_audience_set_bell(this.#audience, this.#member, fd);
     // For what was committed before. A bell that fails is a server that is gone, which the link tells.

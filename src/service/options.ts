@@ -37,8 +37,8 @@ function checkCommon(doing: string, options: Options): void {
   const { broker } = options;
   if (broker === undefined) return;
   checkObject(`${doing}: \`broker\``, broker);
-  check(doing, broker, "service", isString, "the name of a Mach service");
-  check(doing, broker, "embedded", isBoolean, "true or false");
+  check(`${doing}: \`broker\``, broker, "service", isString, "the name of a Mach service");
+  check(`${doing}: \`broker\``, broker, "embedded", isBoolean, "true or false");
 }
 
 /**

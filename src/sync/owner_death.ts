@@ -50,7 +50,7 @@ export class OwnerDeath implements Disposable {
     this.#library = library;
     this.#handle = handle;
     try {
-      this.#forget = link.onDeath(shim.shim_owner_died!, handle);
+      this.#forget = link.onDeath(shim.shim_owner_death_call()!, handle);
     } catch (error) {
       shim.shim_owner_free(handle);
       throw error;

@@ -1,7 +1,7 @@
 import { type Connection, disposeValue, type IncomingMessage, type XpcRecord } from "../xpc/mod.ts";
 import type { FaultAction, FaultPlan, PassingMessage } from "./faults.ts";
 
-type Side = PassingMessage["from"];
+type Side = "client" | "server";
 
 /** Two connections, a client's and the one to its server, and what passes between them. */
 export class Relay {

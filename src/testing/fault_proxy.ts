@@ -1,5 +1,6 @@
 import "./_library.ts";
 import { BrokerClient, type BrokerListener, type BrokerSelection } from "../broker/broker_client.ts";
+import { RefusedError } from "../broker/replies.ts";
 import { Connection, type ConnectionHandlers, Listener } from "../xpc/mod.ts";
 import { Relay } from "./_relay.ts";
 import type { FaultPlan } from "./faults.ts";
@@ -133,8 +134,13 @@ export class FaultProxy implements AsyncDisposable {
   async #register(policy: "reject" | "replace"): Promise<void> {
     using endpoint = this.#listener!.endpoint();
     const request = { name: this.name, endpoint, policy, after: this.#generation };
-    const reply = await this.#broker.register(request, this.#stop.signal);
-    this.#generation = reply.generation;
+    try {
+      const reply = await this.#broker.register(request, this.#stop.signal);
+      this.#generation = reply.generation;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      throw new Error(`Cannot start the proxy "${this.name}": ${error.message}`, { cause: error });
+    }
   }
 
   /** Another broker: registers there too. */

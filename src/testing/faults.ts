@@ -30,9 +30,9 @@ export type FaultPlan = (
 /** Which message is meant, for {@linkcode at}: each field that is left out fits every message. */
 export interface FaultStep {
   /** Who sends it. */
-  readonly from?: PassingMessage["from"] | undefined;
+  readonly from?: "client" | "server" | undefined;
   /** Request, reply or neither. */
-  readonly type?: PassingMessage["type"] | undefined;
+  readonly type?: "request" | "reply" | "message" | undefined;
   /** What it is for: "hello", "open", "bell". */
   readonly op?: string | undefined;
   /**

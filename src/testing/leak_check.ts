@@ -146,7 +146,9 @@ function inventory(): Inventory {
     return { descriptors: entries("/dev/fd"), mappings: [], threads: [] };
   }
   return {
-    descriptors: entries("/proc/self/fd").map((fd) => `descriptor ${fd}: ${link(`/proc/self/fd/${fd}`)}`),
+    // Deno makes itself an epoll instance and an event descriptor with the first worker, and keeps them.
+    descriptors: entries("/proc/self/fd").map((fd) => `descriptor ${fd}: ${link(`/proc/self/fd/${fd}`)}`)
+      .filter((line) => !/: anon_inode:\[event(poll|fd)\]$/.test(line)),
     mappings: text("/proc/self/maps").split("\n").filter((line) => line.includes("/memfd:"))
       .map((line) => `mapping ${line.replace(/ +/g, " ")}`),
     // Deno starts those as it needs them, and keeps them.

@@ -66,7 +66,8 @@ size_t fuzz_count_descriptors(void) {
   DIR *directory = opendir("/proc/self/fd");
   FUZZ_REQUIRE(directory != NULL);
   size_t count = 0;
-  for (struct dirent *entry; (entry = readdir(directory));) count += !is_pipe(dirfd(directory), entry->d_name);
+  for (struct dirent *entry; (entry = readdir(directory));)
+    count += !is_pipe(dirfd(directory), entry->d_name);
   closedir(directory);
   return count;
 }

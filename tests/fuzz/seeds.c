@@ -135,9 +135,14 @@ static const struct {
   const char *name;
   xpc_object_t (*make)(void);
 } messages[] = {
-  {"empty", make_empty},       {"values", make_values}, {"hello", make_hello},
-  {"welcome", make_welcome},   {"register", make_register}, {"nested", make_nested},
-  {"descriptors", make_descriptors}, {"long", make_long},
+  {"empty", make_empty},
+  {"values", make_values},
+  {"hello", make_hello},
+  {"welcome", make_welcome},
+  {"register", make_register},
+  {"nested", make_nested},
+  {"descriptors", make_descriptors},
+  {"long", make_long},
 };
 
 /* ----------------------------------------------------------------------------------------- inputs ---- */

@@ -1,5 +1,5 @@
 /*
- * shim_links_test.c: queues of events and the connections that fill them.
+ * shim_links_test.c: connections whose events go to a queue.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -11,60 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../ffi/native/shim/internal.h"
-#include "harness.h"
-
-/* A queue whose `wake` signals a semaphore, as JavaScript's would post to its event loop. */
-struct inbox {
-  shim_queue *queue;
-  dispatch_semaphore_t woken;
-  _Atomic int finished;
-};
-
-static void wake(void *context) {
-  struct inbox *inbox = context;
-  if (inbox->queue && shim_queue_finished(inbox->queue)) atomic_store(&inbox->finished, 1);
-  dispatch_semaphore_signal(inbox->woken);
-}
-
-static struct inbox *open_inbox(void) {
-  struct inbox *inbox = calloc(1, sizeof *inbox);
-  inbox->woken = dispatch_semaphore_create(0);
-  inbox->queue = shim_queue_create(wake, inbox);
-  if (!inbox->queue) abort();
-  return inbox;
-}
-
-static void close_inbox(struct inbox *inbox) {
-  CHECK(shim_queue_stop(inbox->queue) == 0);
-  shim_queue_release(inbox->queue);
-  dispatch_release(inbox->woken);
-  free(inbox);
-}
-
-static bool next(struct inbox *inbox, shim_event *event) {
-  while (shim_queue_drain(inbox->queue, event, 1) == 0) {
-    if (!CHECK(await(inbox->woken))) {
-      memset(event, 0, sizeof *event);
-      return false;
-    }
-  }
-  return true;
-}
-
-/* The next event, which must be of this kind and link. */
-static bool expect(struct inbox *inbox, shim_event *event, enum shim_event_kind kind, const shim_link *link) {
-  if (!next(inbox, event)) return false;
-  bool right = event->kind == kind && event->source == shim_link_id(link);
-  if (!right) printf("# kind %u source %u value %d instead of kind %d\n", event->kind, event->source, event->value, kind);
-  return CHECK(right);
-}
-
-static void expect_end(struct inbox *inbox, shim_link *link) {
-  shim_event event;
-  CHECK(expect(inbox, &event, SHIM_EVENT_ERROR, link) && event.value == SHIM_ERROR_INVALID);
-  shim_link_release(link);
-}
+#include "inbox.h"
 
 /* A listener and a client of it with their peer, all activated, each side with its inbox. */
 struct pair {
@@ -121,58 +68,13 @@ int run_role(const char *role, char **arguments) {
   _Atomic uint32_t *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(arguments[1]), 0);
   shim_link *link = shim_link_to_service(inbox->queue, arguments[0]);
   shim_link_activate(link);
-  if (shim_mutex_try(&words[0], 5) != SHIM_MUTEX_LOCKED || shim_mutex_try(&words[32], 5) != SHIM_MUTEX_LOCKED) {
+  if (shim_mutex_try(&words[0], 5) != SHIM_MUTEX_LOCKED ||
+      shim_mutex_try(&words[32], 5) != SHIM_MUTEX_LOCKED) {
     return 1;
   }
   send_numbered(link, getpid());
   pause();
   return 0;
-}
-
-/* ----------------------------------------------------------------------------------------- queues ---- */
-
-
-struct own {
-  shim_queue *_Atomic queue;
-  _Atomic int result;
-  dispatch_semaphore_t done;
-};
-
-static void stop_own(void *context) {
-  struct own *own = context;
-  while (!atomic_load(&own->queue)) continue;
-  if (shim_queue_finished(atomic_load(&own->queue))) return;
-  atomic_store(&own->result, shim_queue_stop(atomic_load(&own->queue)));
-  dispatch_semaphore_signal(own->done);
-}
-
-static void queues(void) {
-  struct inbox *inbox = open_inbox();
-  shim_event events[4];
-  CHECK(shim_queue_drain(inbox->queue, events, 4) == 0);
-  CHECK(!shim_queue_finished(inbox->queue));
-  shim_queue_finish(inbox->queue);
-  CHECK(await(inbox->woken)); /* once more, and it says so */
-  CHECK(shim_queue_finished(inbox->queue) && atomic_load(&inbox->finished) == 1);
-  shim_queue_finish(inbox->queue);
-  CHECK(shim_queue_stop(inbox->queue) == 0);
-  CHECK(shim_queue_stop(inbox->queue) == 0);
-  CHECK(dispatch_semaphore_wait(inbox->woken, DISPATCH_TIME_NOW) != 0); /* no more */
-  shim_queue_release(inbox->queue);
-  dispatch_release(inbox->woken);
-  free(inbox);
-
-  struct own own = {.done = dispatch_semaphore_create(0)};
-  shim_queue *queue = shim_queue_create(stop_own, &own);
-  atomic_store(&own.queue, queue);
-  shim_link *link = shim_link_to_service(queue, "nobody there");
-  shim_link_activate(link);
-  CHECK(await(own.done));
-  CHECK(atomic_load(&own.result) == -EDEADLK);
-  shim_link_release(link);
-  CHECK(shim_queue_stop(queue) == 0);
-  shim_queue_release(queue);
-  dispatch_release(own.done);
 }
 
 /* A queue goes away with messages and peers on it: peers are rejected, messages released, senders told. */
@@ -195,16 +97,15 @@ static void released_with_events(void) {
   CHECK(expect(server, &event, SHIM_EVENT_PEER, listener)); /* one is taken, with its message undrained */
   shim_link *peer = event.link;
   shim_link_activate(peer);
-  CHECK(await(server->woken));
-  usleep(50000);
-  CHECK(shim_queue_stop(server->queue) == 0);
+  usleep(50000); /* for the others and the messages; no byte tells, since the queue was not drained empty */
   shim_link_cancel(peer);
   shim_link_cancel(listener);
+  int32_t wake = server->wake;
   shim_queue_release(server->queue);
   shim_link_release(peer);
   shim_link_release(listener);
   int replies = 0, ends = 0;
-  while (replies + ends < 2 * CLIENTS && next(client, &event)) {
+  while (replies + ends < 2 * CLIENTS && next_event(client, &event)) {
     if (event.kind == SHIM_EVENT_REPLY_ERROR) replies++;
     else if (event.kind == SHIM_EVENT_ERROR && event.value == SHIM_ERROR_INVALID) ends++;
     else CHECK(false);
@@ -212,7 +113,7 @@ static void released_with_events(void) {
   CHECK(replies == CLIENTS && ends == CLIENTS);
   for (int i = 0; i < CLIENTS; i++) shim_link_release(links[i]);
   close_inbox(client);
-  dispatch_release(server->woken);
+  CHECK(close(wake) == 0);
   free(server);
 }
 
@@ -295,7 +196,8 @@ static void backpressure(void) {
       xpc_release(events[i].object);
     }
     if (expected == COUNT) break;
-    while ((got = shim_queue_drain(pair.server->queue, events, 7)) == 0) REQUIRE(await(pair.server->woken));
+    while ((got = shim_queue_drain(pair.server->queue, events, 7)) == 0)
+      REQUIRE(await_wakes(pair.server->wake) > 0);
   }
   close_pair(&pair);
 }
@@ -315,7 +217,7 @@ static void ends_while_suspended(void) {
     }
     shim_event event;
     int messages = 0;
-    while (next(pair.server, &event) && event.kind == SHIM_EVENT_MESSAGE) {
+    while (next_event(pair.server, &event) && event.kind == SHIM_EVENT_MESSAGE) {
       messages++;
       xpc_release(event.object);
     }
@@ -346,7 +248,7 @@ static void storm(void) {
     shim_event event;
     int settled = 0;
     bool ended = false;
-    while (!ended && next(pair.client, &event)) {
+    while (!ended && next_event(pair.client, &event)) {
       if (event.kind == SHIM_EVENT_REPLY_ERROR) settled++;
       ended = event.kind == SHIM_EVENT_ERROR;
       if (event.object) xpc_release(event.object);
@@ -355,7 +257,7 @@ static void storm(void) {
     shim_link_release(pair.link);
     pair.link = NULL;
     do {
-      if (!next(pair.server, &event)) break;
+      if (!next_event(pair.server, &event)) break;
       if (event.object) xpc_release(event.object);
     } while (event.kind != SHIM_EVENT_ERROR);
     CHECK(event.source == shim_link_id(pair.peer));
@@ -365,7 +267,60 @@ static void storm(void) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------ guards ---- */
+/* Requests and barriers under way all end, and the end of the link is told after them and after nothing else. */
+static void end_is_last(void) {
+  enum { ROUNDS = 60, REQUESTS = 200, BARRIERS = 50 };
+  for (int round = 0; round < ROUNDS; round++) {
+    struct pair pair = open_pair();
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+      xpc_object_t request = numbered(i);
+      CHECK(shim_link_request(pair.link, request, i) == 0);
+      xpc_release(request);
+      if (i % (REQUESTS / BARRIERS) == 0) CHECK(shim_link_barrier(pair.link, REQUESTS + i) == 0);
+    }
+    shim_event event, events[16];
+    for (int answered = 0; answered < round; answered++) {
+      REQUIRE(expect(pair.server, &event, SHIM_EVENT_MESSAGE, pair.peer));
+      xpc_object_t reply = xpc_dictionary_create_reply(event.object);
+      shim_link_send(pair.peer, reply);
+      xpc_release(reply);
+      xpc_release(event.object);
+    }
+    shim_link_cancel(round % 2 ? pair.link : pair.peer);
+    int replies = 0, barriers = 0;
+    bool ended = false, seen[REQUESTS] = {false};
+    while (!ended) {
+      uint32_t got = shim_queue_drain(pair.client->queue, events, 16);
+      if (got == 0) REQUIRE(await_wakes(pair.client->wake) > 0);
+      for (uint32_t i = 0; i < got; i++) {
+        CHECK(!ended); /* nothing comes behind the end */
+        if (events[i].kind == SHIM_EVENT_REPLY || events[i].kind == SHIM_EVENT_REPLY_ERROR) {
+          REQUIRE(events[i].request < REQUESTS);
+          CHECK(!seen[events[i].request]);
+          seen[events[i].request] = true;
+          replies++;
+        }
+        if (events[i].kind == SHIM_EVENT_BARRIER) barriers++;
+        if (events[i].kind == SHIM_EVENT_ERROR && CHECK(events[i].value == SHIM_ERROR_INVALID)) ended = true;
+        if (events[i].object) xpc_release(events[i].object);
+      }
+    }
+    CHECK(replies == REQUESTS && barriers == BARRIERS);
+    shim_link_release(pair.link);
+    pair.link = NULL;
+    do {
+      if (!next_event(pair.server, &event)) break;
+      if (event.object) xpc_release(event.object);
+    } while (event.kind != SHIM_EVENT_ERROR);
+    CHECK(event.source == shim_link_id(pair.peer));
+    shim_link_release(pair.peer);
+    pair.peer = NULL;
+    CHECK(shim_queue_drain(pair.client->queue, events, 16) == 0);
+    close_pair(&pair);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------ deaths ---- */
 
 struct waiting {
   _Atomic uint32_t *word;
@@ -394,12 +349,14 @@ static void killed(void) {
   shim_event event;
   REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
   shim_link *peer = event.link;
-  shim_link_guard(peer, words, 128, 2, 5, &words[64]);
+  shim_owner *owner = shim_owner_create(words, 128, 2, 5, &words[64]);
+  REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_died, owner) == 0);
   shim_link_activate(peer);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
   CHECK(xpc_dictionary_get_int64(event.object, "number") == child);
   xpc_release(event.object);
-  CHECK((atomic_load(&words[0]) & SHIM_MUTEX_OWNER) == 5 && (atomic_load(&words[32]) & SHIM_MUTEX_OWNER) == 5);
+  CHECK((atomic_load(&words[0]) & SHIM_MUTEX_OWNER) == 5 &&
+        (atomic_load(&words[32]) & SHIM_MUTEX_OWNER) == 5);
 
   struct waiting waiting = {.word = &words[32]};
   pthread_t thread;
@@ -414,31 +371,71 @@ static void killed(void) {
   CHECK(shim_mutex_wait(&words[0], 6, 0, 5000) == SHIM_MUTEX_LOCKED_ABANDONED);
   (void)wait_exit(child);
   expect_end(inbox, peer);
+  shim_owner_free(owner);
   shim_link_cancel(listener);
   expect_end(inbox, listener);
   close_inbox(inbox);
   CHECK(munmap(words, 4096) == 0 && close(fd) == 0);
 }
 
-static void guards(void) {
+static void owners(void) {
   struct pair pair = open_pair();
   _Atomic uint32_t words[3] = {1, 2, 1};
   _Atomic uint32_t gone = 0;
-  shim_link_guard(pair.link, words, 4, 3, 1, &gone);
-  shim_link_unguard(pair.link);
+  shim_owner *first = shim_owner_create(words, 4, 3, 1, &gone),
+             *second = shim_owner_create(words, 4, 3, 2, NULL);
+  REQUIRE(first != NULL && second != NULL);
+  CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0);
+  shim_link_forget_death(pair.link, first);
   shim_link_cancel(pair.link);
   shim_event event;
   REQUIRE(expect(pair.client, &event, SHIM_EVENT_ERROR, pair.link));
-  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0); /* it was ended before */
-  shim_link_guard(pair.link, words, 4, 3, 1, &gone);             /* invalid already: at once */
+  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0);     /* forgotten before */
+  CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0); /* invalid already: at once */
   CHECK(atomic_load(&words[0]) == SHIM_MUTEX_ABANDONED && atomic_load(&words[2]) == SHIM_MUTEX_ABANDONED);
   CHECK(atomic_load(&words[1]) == 2 && atomic_load(&gone) == 1);
-  shim_link_guard(pair.link, words, 4, 3, 2, NULL);
+  CHECK(shim_link_on_death(pair.link, shim_owner_died, second) == 0);
   CHECK(atomic_load(&words[1]) == SHIM_MUTEX_ABANDONED);
-  shim_link_unguard(pair.link);
-  shim_link_release(pair.link);
+  shim_link_forget_death(pair.link, second);
+  shim_link_release(pair.link); /* forgets the first by itself */
+  shim_owner_free(first);
+  shim_owner_free(second);
   pair.link = NULL;
   close_pair(&pair);
+}
+
+static void count_death(void *count) { atomic_fetch_add((_Atomic int *)count, 1); }
+
+/* Each call runs once, whether it was given before the death, after it, or while the link dies. */
+static void deaths(void) {
+  for (int round = 0; round < 50; round++) {
+    struct pair pair = open_pair();
+    _Atomic int before[3] = {0, 0, 0}, forgotten = 0, during = 0, after = 0, withdrawn = 0;
+    for (int i = 0; i < 3; i++) CHECK(shim_link_on_death(pair.peer, count_death, &before[i]) == 0);
+    CHECK(shim_link_on_death(pair.peer, count_death, &forgotten) == 0);
+    CHECK(shim_link_on_death(pair.peer, count_death, &withdrawn) == 0);
+    shim_link_forget_death(pair.peer, &forgotten);
+    shim_link_forget_death(pair.peer, &after); /* was never given */
+    shim_link_cancel(round % 2 ? pair.link : pair.peer);
+    for (volatile int i = 0; i < round * 1000; i++) continue;
+    CHECK(shim_link_on_death(pair.peer, count_death, &during) == 0);
+    shim_link_forget_death(pair.peer, &withdrawn);
+    int seen = atomic_load(&withdrawn); /* whatever it is, it stays */
+    shim_event event;
+    REQUIRE(expect(pair.server, &event, SHIM_EVENT_ERROR, pair.peer));
+    for (int i = 0; i < 3; i++) CHECK(atomic_load(&before[i]) == 1);
+    CHECK(atomic_load(&forgotten) == 0 && atomic_load(&during) == 1);
+    CHECK(seen <= 1 && atomic_load(&withdrawn) == seen);
+    CHECK(shim_link_on_death(pair.peer, count_death, &after) == 0);
+    CHECK(atomic_load(&after) == 1);
+    shim_link_forget_death(pair.peer, &after);
+    CHECK(atomic_load(&after) == 1);
+    shim_link_release(pair.peer);
+    pair.peer = NULL;
+    expect_end(pair.client, pair.link);
+    pair.link = NULL;
+    close_pair(&pair);
+  }
 }
 
 static void entries(void) {
@@ -454,15 +451,16 @@ static void entries(void) {
 }
 
 const struct test tests[] = {
-  {"links: a queue ends when it is told to, and not from inside", queues},
   {"links: a queue goes with what is on it, and nobody waits for ever", released_with_events},
   {"links: requests, replies, barriers, and a cancel in between", requests},
   {"links: a link that never lived ends like any other", ends_before_it_starts},
   {"links: what nobody drains stays in the sender", backpressure},
   {"links: a suspended link ends", ends_while_suspended},
   {"links: links end at any moment", storm},
+  {"links: the end comes behind all requests and barriers", end_is_last},
   {"links: kill -9 of a holder frees its mutexes and wakes who waits", killed},
-  {"links: guards begin and end", guards},
+  {"links: an owner's death abandons what it held, unless it was forgotten", owners},
+  {"links: a call for the death of a link runs once, and not after it was forgotten", deaths},
   {"links: entries of a dictionary", entries},
   {NULL, NULL},
 };

@@ -11,8 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../ffi/native/shim/internal.h"
-#include "harness.h"
+#include "inbox.h"
 
 #if ADDRESS_SANITIZED || THREAD_SANITIZED
 #define FEWER 10
@@ -20,9 +19,15 @@
 #define FEWER 1
 #endif
 
+/* What the shim takes a mutex for: it writes the pid of the holder behind the word. */
+struct mutex {
+  _Atomic uint32_t word, holder;
+};
+
 /* What the processes share. The counters are guarded by the mutex and nothing else. */
 struct shared {
   _Alignas(128) _Atomic uint32_t mutex;
+  _Atomic uint32_t holder;
   _Alignas(128) uint64_t first, second; /* equal while nobody holds it, but for a death in between */
   _Alignas(128) _Atomic uint64_t turns[128];
   _Atomic uint32_t ready;
@@ -94,19 +99,21 @@ static void await_ready(struct shared *shared, uint32_t count) {
 static double now(void) { return shim_clock() / 1e6; /* milliseconds */ }
 
 static void states(void) {
-  _Atomic uint32_t word = 0;
-  CHECK(shim_mutex_try(&word, 1) == SHIM_MUTEX_LOCKED);
-  CHECK(shim_mutex_try(&word, 2) == SHIM_MUTEX_BUSY);
-  CHECK(shim_mutex_try(&word, 1) == SHIM_MUTEX_BUSY); /* not recursive */
-  CHECK(shim_mutex_unlock(&word, 2) != 0 && shim_mutex_unlock(&word, 0) != 0);
-  CHECK(shim_mutex_abandon(&word, 2) == 0);
-  CHECK(shim_mutex_abandon(&word, 1) == 1);
-  CHECK(shim_mutex_unlock(&word, 1) != 0);
-  CHECK(atomic_load(&word) == SHIM_MUTEX_ABANDONED);
-  CHECK(shim_mutex_wait(&word, 3, 0, 0) == SHIM_MUTEX_LOCKED_ABANDONED);
-  CHECK(shim_mutex_unlock(&word, 3) == 0 && atomic_load(&word) == 0);
-  CHECK(shim_mutex_try(&word, SHIM_MUTEX_OWNER) == SHIM_MUTEX_LOCKED); /* the highest owner */
-  CHECK(shim_mutex_unlock(&word, SHIM_MUTEX_OWNER) == 0 && atomic_load(&word) == 0);
+  struct mutex mutex = {0};
+  CHECK(shim_mutex_holder(&mutex) == 0);
+  CHECK(shim_mutex_try(&mutex.word, 1) == SHIM_MUTEX_LOCKED);
+  CHECK(shim_mutex_holder(&mutex) == (uint32_t)getpid());
+  CHECK(shim_mutex_try(&mutex.word, 2) == SHIM_MUTEX_BUSY);
+  CHECK(shim_mutex_try(&mutex.word, 1) == SHIM_MUTEX_BUSY); /* not recursive */
+  CHECK(shim_mutex_unlock(&mutex.word, 2) != 0 && shim_mutex_unlock(&mutex.word, 0) != 0);
+  CHECK(shim_mutex_abandon(&mutex.word, 2) == 0);
+  CHECK(shim_mutex_abandon(&mutex.word, 1) == 1);
+  CHECK(shim_mutex_unlock(&mutex.word, 1) != 0);
+  CHECK(atomic_load(&mutex.word) == SHIM_MUTEX_ABANDONED);
+  CHECK(shim_mutex_wait(&mutex.word, 3, 0, 0) == SHIM_MUTEX_LOCKED_ABANDONED);
+  CHECK(shim_mutex_unlock(&mutex.word, 3) == 0 && atomic_load(&mutex.word) == 0);
+  CHECK(shim_mutex_try(&mutex.word, SHIM_MUTEX_OWNER) == SHIM_MUTEX_LOCKED); /* the highest owner */
+  CHECK(shim_mutex_unlock(&mutex.word, SHIM_MUTEX_OWNER) == 0 && atomic_load(&mutex.word) == 0);
 }
 
 struct counter {
@@ -117,7 +124,8 @@ struct counter {
 
 static void *count_turns(void *argument) {
   struct counter *counter = argument;
-  for (unsigned i = 0; i < counter->turns; i++) CHECK(take_turn(counter->shared, counter->owner, i % 4 * 5, -1));
+  for (unsigned i = 0; i < counter->turns; i++)
+    CHECK(take_turn(counter->shared, counter->owner, i % 4 * 5, -1));
   return NULL;
 }
 
@@ -145,6 +153,23 @@ static void processes(void) {
   for (uint32_t i = 0; i < PROCESSES; i++) children[i] = spawn_with("count", fd, i + 1, TURNS);
   for (int i = 0; i < PROCESSES; i++) CHECK(wait_exit(children[i]) == 0);
   CHECK(shared->first == PROCESSES * TURNS && shared->second == PROCESSES * TURNS);
+  give_up(shared, fd);
+}
+
+/* Who waits learns which process to blame, also when that one is dead. */
+static void holders(void) {
+  int fd;
+  struct shared *shared = share(&fd);
+  pid_t child = spawn_with("hold", fd, 1, 0);
+  await_ready(shared, 2);
+  CHECK(shim_mutex_wait(&shared->mutex, 2, 0, 10) == SHIM_MUTEX_TIMED_OUT);
+  CHECK(shim_mutex_holder(&shared->mutex) == (uint32_t)child);
+  CHECK(kill(child, SIGKILL) == 0);
+  (void)wait_exit(child);
+  CHECK(shim_mutex_holder(&shared->mutex) == (uint32_t)child);
+  CHECK(shim_mutex_abandon(&shared->mutex, 1) == 1);
+  CHECK(shim_mutex_wait(&shared->mutex, 2, 0, 0) == SHIM_MUTEX_LOCKED_ABANDONED);
+  CHECK(shim_mutex_holder(&shared->mutex) == (uint32_t)getpid());
   give_up(shared, fd);
 }
 
@@ -192,7 +217,8 @@ static void *lock_it(void *argument) {
 
 static void *sleep_on_it(void *argument) {
   struct counter *counter = argument;
-  (void)shim_wait_on(&counter->shared->mutex, counter->turns, 10000000000u); /* woken, and does nothing: dies */
+  (void)shim_wait_on(&counter->shared->mutex, counter->turns,
+                     10000000000u); /* woken, and does nothing: dies */
   return NULL;
 }
 
@@ -258,71 +284,60 @@ static void waiters_killed(void) {
 }
 
 static void timeouts(void) {
-  _Atomic uint32_t word = 0;
-  CHECK(shim_mutex_try(&word, 1) == SHIM_MUTEX_LOCKED);
+  struct mutex mutex = {0};
+  CHECK(shim_mutex_try(&mutex.word, 1) == SHIM_MUTEX_LOCKED);
   const uint32_t spins[] = {0, 50, SHIM_SPIN_ONLY};
   for (size_t i = 0; i < sizeof spins / sizeof *spins; i++) {
     double before = now();
-    CHECK(shim_mutex_wait(&word, 2, spins[i], 30) == SHIM_MUTEX_TIMED_OUT);
+    CHECK(shim_mutex_wait(&mutex.word, 2, spins[i], 30) == SHIM_MUTEX_TIMED_OUT);
     double took = now() - before;
     CHECK(took >= 29.9 && took < 3000);
-    CHECK(shim_mutex_wait(&word, 2, spins[i], 0) == SHIM_MUTEX_TIMED_OUT);
+    CHECK(shim_mutex_wait(&mutex.word, 2, spins[i], 0) == SHIM_MUTEX_TIMED_OUT);
   }
-  CHECK(shim_mutex_unlock(&word, 1) == 0);
-  CHECK(shim_mutex_wait(&word, 2, SHIM_SPIN_ONLY, -1) == SHIM_MUTEX_LOCKED);
+  CHECK(shim_mutex_unlock(&mutex.word, 1) == 0);
+  CHECK(shim_mutex_wait(&mutex.word, 2, SHIM_SPIN_ONLY, -1) == SHIM_MUTEX_LOCKED);
 }
 
 /* ------------------------------------------------------------------------------- asynchronous waits ---- */
 
-static void signal_it(void *context) { dispatch_semaphore_signal(context); }
-
-static bool next_event(shim_queue *queue, dispatch_semaphore_t woken, shim_event *event) {
-  while (shim_queue_drain(queue, event, 1) == 0) {
-    if (!CHECK(await(woken))) return false;
-  }
-  return true;
-}
-
 static void asynchronous(void) {
-  dispatch_semaphore_t woken = dispatch_semaphore_create(0);
-  shim_queue *queue = shim_queue_create(signal_it, woken);
-  _Atomic uint32_t word = 0;
+  struct inbox *inbox = open_inbox();
+  shim_queue *queue = inbox->queue;
+  struct mutex mutex = {0};
   shim_event event;
-  REQUIRE(shim_mutex_wait_async(queue, 1, &word, 5, -1) == 0);
-  REQUIRE(next_event(queue, woken, &event));
+  REQUIRE(shim_mutex_wait_async(queue, 1, &mutex.word, 5, -1) == 0);
+  REQUIRE(next_event(inbox, &event));
   CHECK(event.kind == SHIM_EVENT_WAIT && event.request == 1 && event.value == SHIM_MUTEX_LOCKED);
   CHECK(event.source == 0 && event.object == NULL && event.link == NULL);
-  CHECK(shim_mutex_wait_async(queue, 2, &word, 6, 20) == 0);
-  REQUIRE(next_event(queue, woken, &event));
+  CHECK(shim_mutex_wait_async(queue, 2, &mutex.word, 6, 20) == 0);
+  REQUIRE(next_event(inbox, &event));
   CHECK(event.request == 2 && event.value == SHIM_MUTEX_TIMED_OUT);
-  CHECK(shim_mutex_wait_async(queue, 3, &word, 6, -1) == 0);
-  CHECK(shim_mutex_wait_async(queue, 4, &word, 7, -1) == 0);
+  CHECK(shim_mutex_wait_async(queue, 3, &mutex.word, 6, -1) == 0);
+  CHECK(shim_mutex_wait_async(queue, 4, &mutex.word, 7, -1) == 0);
   usleep(20000);
   shim_wait_cancel(queue, 99); /* nobody's */
   shim_wait_cancel(queue, 3);
-  REQUIRE(next_event(queue, woken, &event));
+  REQUIRE(next_event(inbox, &event));
   CHECK(event.request == 3 && event.value == SHIM_MUTEX_CANCELLED);
-  CHECK(shim_mutex_abandon(&word, 5) == 1);
-  REQUIRE(next_event(queue, woken, &event));
+  CHECK(shim_mutex_abandon(&mutex.word, 5) == 1);
+  REQUIRE(next_event(inbox, &event));
   CHECK(event.request == 4 && event.value == SHIM_MUTEX_LOCKED_ABANDONED);
 
   /* So many and no more; all can be cancelled at once. */
   uint32_t started = 0;
-  while (started < 1000 && shim_mutex_wait_async(queue, started, &word, 8, -1) == 0) started++;
+  while (started < 1000 && shim_mutex_wait_async(queue, started, &mutex.word, 8, -1) == 0) started++;
   CHECK(started >= 32 && started <= 256);
   for (uint32_t i = 0; i < started; i++) shim_wait_cancel(queue, i);
   for (uint32_t i = 0; i < started; i++) {
-    REQUIRE(next_event(queue, woken, &event));
+    REQUIRE(next_event(inbox, &event));
     CHECK(event.value == SHIM_MUTEX_CANCELLED);
   }
-  CHECK(shim_mutex_unlock(&word, 7) == 0);
-  CHECK(shim_queue_stop(queue) == 0);
-  shim_queue_release(queue);
-  dispatch_release(woken);
+  CHECK(shim_mutex_unlock(&mutex.word, 7) == 0);
+  close_inbox(inbox);
 }
 
 struct racing {
-  _Atomic uint32_t word;
+  _Atomic uint32_t word, holder;
   _Atomic int go;
 };
 
@@ -335,8 +350,8 @@ static void *unlock_it(void *argument) {
 
 static void cancel_racing(void) {
   enum { ROUNDS = 2000 / FEWER };
-  dispatch_semaphore_t woken = dispatch_semaphore_create(0);
-  shim_queue *queue = shim_queue_create(signal_it, woken);
+  struct inbox *inbox = open_inbox();
+  shim_queue *queue = inbox->queue;
   int locked = 0, cancelled = 0;
   for (uint32_t round = 0; round < ROUNDS; round++) {
     struct racing racing = {.word = 1};
@@ -348,7 +363,7 @@ static void cancel_racing(void) {
     for (volatile uint32_t i = 0; i < round % 16 * 20; i++) continue;
     shim_wait_cancel(queue, round);
     shim_event event;
-    REQUIRE(next_event(queue, woken, &event));
+    REQUIRE(next_event(inbox, &event));
     CHECK(event.request == round);
     if (event.value == SHIM_MUTEX_LOCKED) {
       locked++;
@@ -362,27 +377,24 @@ static void cancel_racing(void) {
     CHECK(shim_queue_drain(queue, &event, 1) == 0); /* once */
   }
   CHECK(locked + cancelled == ROUNDS);
-  CHECK(shim_queue_stop(queue) == 0);
-  shim_queue_release(queue);
-  dispatch_release(woken);
+  close_inbox(inbox);
 }
 
 /* A queue that is released while waits run: they go on to their end, and their events nowhere. */
 static void released_while_waiting(void) {
-  static _Atomic uint32_t word; /* outlives the waits */
-  dispatch_semaphore_t woken = dispatch_semaphore_create(0);
-  shim_queue *queue = shim_queue_create(signal_it, woken);
-  atomic_store(&word, 1);
-  for (uint32_t i = 0; i < 8; i++) CHECK(shim_mutex_wait_async(queue, i, &word, 2, i < 4 ? 50 : -1) == 0);
+  static struct mutex mutex; /* outlives the waits */
+  struct inbox *inbox = open_inbox();
+  shim_queue *queue = inbox->queue;
+  atomic_store(&mutex.word, 1);
+  for (uint32_t i = 0; i < 8; i++)
+    CHECK(shim_mutex_wait_async(queue, i, &mutex.word, 2, i < 4 ? 50 : -1) == 0);
   usleep(10000);
   size_t before = count_threads();
   for (uint32_t i = 4; i < 8; i++) shim_wait_cancel(queue, i);
-  CHECK(shim_queue_stop(queue) == 0);
-  shim_queue_release(queue);
+  close_inbox(inbox);
   for (int i = 0; i < 2000 && count_threads() + 8 > before; i++) usleep(1000);
   CHECK(count_threads() + 8 <= before);
   usleep(20000); /* for a thread that is gone from the list and not yet from its last line */
-  dispatch_release(woken);
 }
 
 /* ------------------------------------------------------------------------------------------ malice ---- */
@@ -403,14 +415,14 @@ static void *scribble(void *argument) {
 static void hostile(void) {
   enum { ROUNDS = 300 };
   for (int round = 0; round < ROUNDS; round++) {
-    _Atomic uint32_t word = random_word();
+    struct mutex mutex = {random_word(), 0};
     double before = now();
-    int32_t result = shim_mutex_wait(&word, 7, (uint32_t)round % 2 * 10, 1);
+    int32_t result = shim_mutex_wait(&mutex.word, 7, (uint32_t)round % 2 * 10, 1);
     CHECK(result >= SHIM_MUTEX_LOCKED && result <= SHIM_MUTEX_TIMED_OUT);
     CHECK(now() - before < 5000);
-    (void)shim_mutex_unlock(&word, random_word());
-    (void)shim_mutex_abandon(&word, atomic_load(&word));
-    (void)shim_mutex_try(&word, random_word());
+    (void)shim_mutex_unlock(&mutex.word, random_word());
+    (void)shim_mutex_abandon(&mutex.word, atomic_load(&mutex.word));
+    (void)shim_mutex_try(&mutex.word, random_word());
   }
   struct racing racing = {.word = 0};
   pthread_t thread;
@@ -422,7 +434,7 @@ static void hostile(void) {
     CHECK(now() - before < 5000);
     (void)shim_mutex_unlock(&racing.word, 7);
     (void)shim_mutex_abandon(&racing.word, 7);
-    shim_mutex_stir(&racing.word);
+    shim_mutex_recheck(&racing.word);
   }
   atomic_store(&racing.go, 1);
   CHECK(pthread_join(thread, NULL) == 0);
@@ -430,6 +442,7 @@ static void hostile(void) {
 
 const struct test tests[] = {
   {"mutex: who holds it, who may free it, what an owner's death leaves", states},
+  {"mutex: the pid of who locked it last", holders},
   {"mutex: threads lose no update", threads},
   {"mutex: processes lose no update", processes},
   {"mutex: processes are killed at any moment, the others go on", killed_at_any_moment},

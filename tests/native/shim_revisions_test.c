@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "../../ffi/native/shim/internal.h"
-#include "harness.h"
+#include "inbox.h"
 
 #if ADDRESS_SANITIZED || THREAD_SANITIZED
 #define FEWER 10
@@ -194,7 +194,7 @@ static void *commit_later(void *argument) {
 static void *go_later(void *argument) {
   struct words *words = argument;
   usleep(20000);
-  shim_word_store(&words->gone, 1);
+  atomic_store(&words->gone, 1);
   return NULL;
 }
 
@@ -222,40 +222,29 @@ static void spinning_and_gone(void) {
   CHECK(munmap(words, sizeof *words) == 0 && close(fd) == 0);
 }
 
-static void signal_it(void *context) { dispatch_semaphore_signal(context); }
-
-static bool next_event(shim_queue *queue, dispatch_semaphore_t woken, shim_event *event) {
-  while (shim_queue_drain(queue, event, 1) == 0) {
-    if (!CHECK(await(woken))) return false;
-  }
-  return true;
-}
-
 static void asynchronous(void) {
   int fd;
   struct words *words = share(&fd);
-  dispatch_semaphore_t woken = dispatch_semaphore_create(0);
-  shim_queue *queue = shim_queue_create(signal_it, woken);
+  struct inbox *inbox = open_inbox();
+  shim_queue *queue = inbox->queue;
   shim_audience *audience = shim_audience_create();
   CHECK(shim_audience_add(audience, &words->parked, 1, -1) == 0);
   shim_event event;
   CHECK(shim_revision_wait_async(queue, 1, &words->revision, &words->parked, 0, -1) == 0);
   CHECK(shim_revision_wait_async(queue, 2, &words->revision, &words->parked, 0, 20) == 0);
   CHECK(shim_revision_wait_async(queue, 3, &words->revision, &words->parked, 0, -1) == 0);
-  REQUIRE(next_event(queue, woken, &event));
-  CHECK(event.request == 2 && event.value == 3);
+  REQUIRE(next_event(inbox, &event));
+  CHECK(event.request == 2 && event.value == SHIM_WAIT_TIMED_OUT);
   double before = now();
   shim_wait_cancel(queue, 3);
-  REQUIRE(next_event(queue, woken, &event));
-  CHECK(event.request == 3 && event.value == 4 && now() - before < 2000);
+  REQUIRE(next_event(inbox, &event));
+  CHECK(event.request == 3 && event.value == SHIM_WAIT_CANCELLED && now() - before < 2000);
   CHECK(shim_revision_commit(audience, &words->revision, 0) == 1);
-  REQUIRE(next_event(queue, woken, &event));
-  CHECK(event.request == 1 && event.value == 1);
+  REQUIRE(next_event(inbox, &event));
+  CHECK(event.request == 1 && event.value == SHIM_WAIT_CHANGED);
   CHECK(atomic_load(&words->parked) == 0);
-  CHECK(shim_queue_stop(queue) == 0);
-  shim_queue_release(queue);
+  close_inbox(inbox);
   shim_audience_free(audience);
-  dispatch_release(woken);
   CHECK(munmap(words, sizeof *words) == 0 && close(fd) == 0);
 }
 
@@ -270,7 +259,8 @@ static void hostile(void) {
     CHECK(shim_revision_wait(&words->revision, &words->parked, NULL, seen, 0, 20) == seen);
     double took = now() - before;
     CHECK(took >= 19.9 && took < 3000);
-    CHECK(shim_revision_wait(&words->revision, &words->parked, NULL, seen + 1e18, 0, -1) == seen); /* backwards */
+    CHECK(shim_revision_wait(&words->revision, &words->parked, NULL, seen + 1e18, 0, -1) ==
+          seen); /* backwards */
   }
   const double strange[] = {NAN, -1, INFINITY, -INFINITY, 0.5, 1e300};
   for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
@@ -288,32 +278,43 @@ static void hostile(void) {
 }
 
 static void doorbells(void) {
-  char path[256], length[300];
-  (void)snprintf(path, sizeof path, "%s/bell", getenv("XDG_RUNTIME_DIR"));
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  (void)snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path);
-  CHECK(shim_bell_connect(path) == -ENOENT);
-  memset(length, 'x', sizeof length - 1);
-  length[sizeof length - 1] = 0;
-  CHECK(shim_bell_connect(length) == -ENAMETOOLONG);
-  int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  REQUIRE(bind(server, (struct sockaddr *)&address, sizeof address) == 0 && listen(server, 1) == 0);
-  int32_t bell = shim_bell_connect(path);
-  REQUIRE(bell >= 0);
-  int other = accept(server, NULL, NULL);
-  CHECK(shim_bell_ring(bell) == 0);
-  char byte;
-  CHECK(read(other, &byte, 1) == 1);
-  for (int i = 0; i < 100000; i++) CHECK(shim_bell_ring(bell) == 0); /* nobody reads: full, and never blocks */
-  int32_t waiting[8]; /* a listener that accepts nobody holds nobody up */
-  for (int i = 0; i < 8; i++) waiting[i] = shim_bell_connect(path);
-  CHECK(waiting[7] == -EAGAIN);
-  for (int i = 0; i < 8; i++) CHECK(waiting[i] < 0 || shim_descriptor_close(waiting[i]) == 0);
-  CHECK(close(other) == 0 && close(server) == 0);
-  CHECK(shim_bell_ring(bell) < 0); /* gone: an error, no signal */
-  CHECK(shim_descriptor_close(bell) == 0);
-  CHECK(shim_descriptor_close(bell) == -EBADF);
+  struct inbox *inbox = open_inbox();
+  int32_t ends[2];
+  REQUIRE(shim_queue_open_bell(inbox->queue, ends) == 0);
+  for (int i = 0; i < 2; i++)
+    CHECK((fcntl(ends[i], F_GETFD) & FD_CLOEXEC) != 0); /* no program we start gets it */
+  CHECK(read_wakes(ends[0]) == 0);
+  CHECK(shim_bell_ring(ends[1]) == 0);
+  CHECK(await_wakes(ends[0]) == 1);
+  for (int i = 0; i < 100000; i++)
+    CHECK(shim_bell_ring(ends[1]) == 0); /* nobody reads: full, and never blocks */
+  CHECK(read_wakes(ends[0]) > 0);
+  CHECK(shim_bell_ring(ends[1]) == 0 && read_wakes(ends[0]) == 1);
+  shim_queue_forget_bell(inbox->queue, ends[0]);
+  shim_queue_forget_bell(inbox->queue, ends[0]);
+  shim_queue_forget_bell(inbox->queue, -1);
+  CHECK(close(ends[0]) == 0);
+  CHECK(shim_bell_ring(ends[1]) == -EPIPE); /* gone: an error, no signal */
+  CHECK(shim_descriptor_close(ends[1]) == 0);
+  CHECK(shim_descriptor_close(ends[1]) == -EBADF);
   CHECK(shim_bell_ring(-1) == -EBADF);
+  int32_t file = memfd_create("no socket", 0);
+  CHECK(shim_bell_ring(file) == -ENOTSOCK && close(file) == 0);
+  close_inbox(inbox);
+}
+
+/* Without a descriptor there is no doorbell and no queue, and nothing of it is left. */
+static void no_descriptors(void) {
+  struct inbox *inbox = open_inbox();
+  struct rlimit limit, none;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  none = (struct rlimit){.rlim_cur = 3, .rlim_max = limit.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  int32_t ends[2] = {-1, -1};
+  CHECK(shim_queue_open_bell(inbox->queue, ends) == -EMFILE);
+  CHECK(shim_queue_create(ends) == NULL);
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  close_inbox(inbox);
 }
 
 const struct test tests[] = {
@@ -325,5 +326,6 @@ const struct test tests[] = {
   {"revisions: asynchronous waits end once", asynchronous},
   {"revisions: whatever stands in the words, a wait ends at its time", hostile},
   {"revisions: a doorbell never blocks", doorbells},
+  {"revisions: no doorbell and no queue without descriptors", no_descriptors},
   {NULL, NULL},
 };

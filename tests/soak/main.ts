@@ -35,12 +35,12 @@ async function main(): Promise<number> {
   let grown = 0;
   for (const { name, courses, done } of await soak(minutes * 60_000)) {
     console.log(`${name}: ${Object.entries(done).map(([what, count]) => `${count} ${what}`).join(", ")}`);
-    for (const { key, early, late, most, flat } of courses) {
+    for (const { key, early, late, most, eighths, flat } of courses) {
       if (!flat) grown++;
       const unit = key === "resident" ? " KiB" : "";
       console.log(
         `  ${flat ? green("flat") : red("grown")} ${key}: ${early}${unit} early, ${late}${unit} late, ` +
-          `${most}${unit} at most; may grow by ${BOUNDS[key]}${unit}`,
+          `${most}${unit} at most; may grow by ${BOUNDS[key]}${unit} (${eighths.join(", ")})`,
       );
     }
   }

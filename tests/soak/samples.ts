@@ -15,7 +15,7 @@ export interface Sample {
 }
 
 /** What is measured. */
-export const KEYS = ["resident", "descriptors", "threads", "mappings"] as const;
+const KEYS = ["resident", "descriptors", "threads", "mappings"] as const;
 
 /**
  * How much more there may be at the end: resident memory in KiB, for V8's heap has its own mind; a thread, for the
@@ -41,18 +41,20 @@ export async function sample(pid: number): Promise<Sample> {
 /** How one number went. */
 export interface Course {
   readonly key: keyof Sample;
-  /** The least in the second quarter: in the first everything warms up. */
+  /** The least in the third quarter: before, everything warms up, and heaps take what they will keep. */
   readonly early: number;
   /** The least in the last quarter. */
   readonly late: number;
   readonly most: number;
+  /** The least in each eighth of the time: tells a leak from what needs long to warm up. */
+  readonly eighths: readonly number[];
   /** Whether it grew by no more than its bound. */
   readonly flat: boolean;
 }
 
 /**
- * Compares the least of the last quarter with the least of the second. A leak raises the least; what comes and goes,
- * such as a client that is connected just now, does not.
+ * Compares the least of the last quarter with the least of the third. A leak raises the least; what comes and goes, such
+ * as a client whose end the server has not noticed yet, does not. A slow leak of memory needs a long soak to show.
  *
  * @param samples in order, at least eight
  * @returns how each number went
@@ -62,8 +64,13 @@ export function courses(samples: readonly Sample[]): Course[] {
   if (quarter < 2) throw new RangeError(`Cannot judge ${samples.length} samples: want 8 or more`);
   return KEYS.map((key) => {
     const values = samples.map((each) => each[key]);
-    const early = Math.min(...values.slice(quarter, 2 * quarter));
+    const early = Math.min(...values.slice(2 * quarter, 3 * quarter));
     const late = Math.min(...values.slice(-quarter));
-    return { key, early, late, most: Math.max(...values), flat: late - early <= BOUNDS[key] };
+    const most = Math.max(...values);
+    const eighths = Array.from({ length: 8 }, (_, index) => {
+      const [from, to] = [index, index + 1].map((bound) => Math.floor(bound * values.length / 8));
+      return Math.min(...values.slice(from, to));
+    });
+    return { key, early, late, most, eighths, flat: late - early <= BOUNDS[key] };
   });
 }

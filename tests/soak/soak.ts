@@ -58,10 +58,10 @@ export async function soak(milliseconds: number): Promise<Report[]> {
   while (performance.now() < end) {
     const next = performance.now() + interval;
     await dieWithTheLock(spawn("visitor"));
-    for (const actor of actors) {
-      await actor.call("collect", {}, BOUND);
-      samples.get(actor.name)!.push(await sample(actor.pid));
-    }
+    // The server rests last: clients wait for what it commits.
+    for (const actor of actors.toReversed()) await actor.call("rest", {}, BOUND);
+    for (const actor of actors) samples.get(actor.name)!.push(await sample(actor.pid));
+    for (const actor of actors) await actor.call("resume", {}, BOUND);
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())));
   }
 

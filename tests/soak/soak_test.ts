@@ -35,7 +35,7 @@ Deno.test("courses() finds what grows, also where it goes up and down", () => {
   assertEquals(grown(samples(40, (index) => ({ descriptors: 20 + (index % 5) + Math.floor(index / 10) }))), [
     "descriptors",
   ]);
-  assertEquals(grown(samples(40, (index) => ({ resident: 50_000 + index * 1000 }))), ["resident"]);
+  assertEquals(grown(samples(40, (index) => ({ resident: 50_000 + index * 2000 }))), ["resident"]);
   assertEquals(grown(samples(8, (index) => ({ threads: 8 + index, mappings: 4 + index }))), [
     "threads",
     "mappings",

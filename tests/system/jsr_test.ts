@@ -6,6 +6,7 @@ import type { Diagnosis } from "../../src/doctor/main.ts";
 import { readConfiguration, StagedProject } from "../support/jsr/package.ts";
 import { findPlug } from "../support/jsr/plug.ts";
 import { type Package, Registry } from "../support/jsr/registry.ts";
+import { parseModule } from "../tooling/modules.ts";
 
 const host = hostTarget();
 if (host === undefined) throw new Error("there is no library for this system");
@@ -21,6 +22,7 @@ const SHIPPED = [
     .concat("plug", "targets", "types").map((name) => `ffi/${name}.ts`),
   ...Object.values(TARGETS).map(({ name, library }) => `ffi/lib/${name}/${library}`),
   "mod.ts",
+  "src/link/PROTOCOL.md",
 ];
 
 let published: Promise<{ code: number; output: string; paths: string[]; shipped: Package }> | undefined;
@@ -59,11 +61,12 @@ Deno.test("what is shipped imports nothing that is not", async () => {
   const { shipped } = await publish();
   for (const [path, bytes] of shipped.files) {
     if (!path.endsWith(".ts")) continue;
-    const text = new TextDecoder().decode(bytes).replaceAll(/^\s*\*.*$/gm, "");
-    for (const [, specifier = ""] of text.matchAll(/(?<!")\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
-      if (/^(jsr:|npm:|node:)/.test(specifier)) continue;
-      const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
-      assert(/^\.\.?\//.test(specifier) && shipped.files.has(target), `${path} imports "${specifier}"`);
+    const { imports, externals } = parseModule(path, new TextDecoder().decode(bytes));
+    for (const each of imports) {
+      assert(shipped.files.has(each.path), `${path}:${each.line} imports ${each.path}`);
+    }
+    for (const { line, specifier } of externals) {
+      assert(/^(jsr:|npm:|node:)/.test(specifier), `${path}:${line} imports "${specifier}"`);
     }
   }
 });

@@ -222,6 +222,21 @@ Deno.test("FaultProxy makes a lock abandoned that a client holds as it is cut of
   assertEquals([guard.abandoned, proxy.connections], [true, 0]);
 });
 
+Deno.test("a client that is cut off while its server lives connects to it again", async () => {
+  await using sandbox = await testSandbox();
+  const { name } = sandbox;
+  const broker = ownBroker ? sandbox.broker : undefined;
+  await using server = await serve(name, { broker, regions });
+  await using proxy = await FaultProxy.start(name, { broker });
+  await using client = await connect(proxy.name, { broker });
+  const before = await client.open("frame");
+  await proxy.disconnect();
+  assert(await before.closed instanceof Error);
+  const after = await client.open("frame", { signal: AbortSignal.timeout(30_000) });
+  server.region("frame").view(Uint8Array)[0] = 3;
+  assertEquals(after.view(Uint8Array)[0], 3);
+});
+
 Deno.test({
   name: "FaultProxy lives on when the broker and the server die, and passes clients to the next server",
   ignore,

@@ -36,7 +36,7 @@ Deno.test(
     await producer.call("serve", { name, broker, regions });
     await using client = await connect(name, { broker: { service: broker } });
     const frame = await client.open("frame");
-    const committing = producer.call("commitFor", { milliseconds: 1500 });
+    const committing = producer.call("commitFor", { region: "frame", milliseconds: 1500 });
     let fired = false;
     const timer = setTimeout(() => fired = true, 20);
     const begin = performance.now();

@@ -33,7 +33,7 @@ extern "C" {
 #define SHIM_VERSION 2u
 SHIM_EXPORT uint32_t shim_version(void);
 
-/* ---------------------------------------------------------------- queue.c: a queue of events ----- */
+/* ---------------------------------------------------------------- event_queue.c: a queue of events ----- */
 
 typedef struct shim_queue shim_queue;
 
@@ -43,17 +43,17 @@ enum shim_event_kind {
   SHIM_EVENT_PEER = 2,        /* link: a new peer of the listener `source`, not yet activated */
   SHIM_EVENT_REPLY = 3,       /* object: the reply dictionary, retained; `request` tells which */
   SHIM_EVENT_REPLY_ERROR = 4, /* value: an enum shim_error; `request` tells which */
-  SHIM_EVENT_ERROR = 5,       /* value: an enum shim_error; SHIM_ERROR_INVALID is the last event of its link */
-  SHIM_EVENT_BARRIER = 6,     /* `request` tells which shim_link_barrier */
-  SHIM_EVENT_WAIT = 7,        /* `request` tells which wait; value: as of the synchronous form */
+  SHIM_EVENT_ERROR = 5,   /* value: an enum shim_error; SHIM_ERROR_INVALID is the last event of its link */
+  SHIM_EVENT_BARRIER = 6, /* `request` tells which shim_link_barrier */
+  SHIM_EVENT_WAIT = 7,    /* `request` tells which wait; value: as of the synchronous form */
 };
 
 enum shim_error {
   SHIM_ERROR_OTHER = 0,
-  SHIM_ERROR_INTERRUPTED = 1,  /* the connection lives on; the next send starts the service again */
-  SHIM_ERROR_INVALID = 2,      /* terminal */
-  SHIM_ERROR_TERMINATING = 3,  /* the system is about to stop this process */
-  SHIM_ERROR_REQUIREMENT = 4,  /* the peer does not meet the code-signing requirement */
+  SHIM_ERROR_INTERRUPTED = 1, /* the connection lives on; the next send starts the service again */
+  SHIM_ERROR_INVALID = 2,     /* terminal */
+  SHIM_ERROR_TERMINATING = 3, /* the system is about to stop this process */
+  SHIM_ERROR_REQUIREMENT = 4, /* the peer does not meet the code-signing requirement */
 };
 
 /* 32 bytes, no padding: read by JavaScript through a DataView. */
@@ -162,8 +162,9 @@ typedef struct shim_owner shim_owner;
  */
 SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count,
                                           uint32_t owner, void *gone);
-/* Does it. For shim_link_on_death, with the shim_owner as its context. */
-SHIM_EXPORT void shim_owner_died(void *owner);
+/* The function that does it, for shim_link_on_death with the shim_owner as its context. */
+typedef void (*shim_death_call)(void *context);
+SHIM_EXPORT shim_death_call shim_owner_death_call(void);
 SHIM_EXPORT void shim_owner_free(shim_owner *owner);
 
 /* --------------------------------------------------- values.c: iteration and constants of XPC ---- */
@@ -320,7 +321,7 @@ SHIM_EXPORT void shim_revision_unpark(void *parked);
 SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, const void *gone, double after,
                                       uint32_t spin, double milliseconds);
 
-/* ------------------------------------------------------------- doorbell.c, queue.c: doorbells ------- */
+/* ------------------------------------------------------------- doorbell.c, event_queue.c: doorbells ------- */
 
 /* Makes a pair of connected stream sockets: ends[0] for the event loop of the queue's realm to read, ends[1] to be
  * rung. The caller closes both. 0 or a negative errno. */

@@ -80,13 +80,13 @@ struct shmem_client_words {
 #define SHMEM_CLIENT_BYTES 1152
 
 /* Where each word is, in bytes from the beginning of its mapping. */
-#define SHMEM_SERVER_REVISION_AT(index) ((index) * SHMEM_STRIDE)
-#define SHMEM_SERVER_GENERATION_AT(index) ((index) * SHMEM_STRIDE + 8)
-#define SHMEM_SERVER_MUTEX_AT(index) ((index) * SHMEM_STRIDE + 16)
-#define SHMEM_SERVER_PARKED_AT(index) (SHMEM_MAX_REGIONS * SHMEM_STRIDE + (index) * 4)
-#define SHMEM_LOCK_MUTEX_AT(index) ((index) * SHMEM_STRIDE)
-#define SHMEM_LOCK_REVISION_AT(index) ((index) * SHMEM_STRIDE + 8)
-#define SHMEM_CLIENT_PARKED_AT(index) ((index) * 4)
+#define SHMEM_SERVER_REVISION_AT(index) ((index)*SHMEM_STRIDE)
+#define SHMEM_SERVER_GENERATION_AT(index) ((index)*SHMEM_STRIDE + 8)
+#define SHMEM_SERVER_MUTEX_AT(index) ((index)*SHMEM_STRIDE + 16)
+#define SHMEM_SERVER_PARKED_AT(index) (SHMEM_MAX_REGIONS * SHMEM_STRIDE + (index)*4)
+#define SHMEM_LOCK_MUTEX_AT(index) ((index)*SHMEM_STRIDE)
+#define SHMEM_LOCK_REVISION_AT(index) ((index)*SHMEM_STRIDE + 8)
+#define SHMEM_CLIENT_PARKED_AT(index) ((index)*4)
 #define SHMEM_CLIENT_GONE_AT (SHMEM_MAX_REGIONS * 4)
 
 #ifdef __cplusplus
@@ -96,15 +96,15 @@ struct shmem_client_words {
 #endif
 
 /* The structures and the numbers say the same, for the first, the second and the last region. */
-#define SHMEM_ASSERT_AT(type, member, offset) \
+#define SHMEM_ASSERT_AT(type, member, offset)                                                                \
   SHMEM_STATIC_ASSERT(offsetof(type, member) == (size_t)(offset), #type "." #member)
-#define SHMEM_ASSERT_REGION(index)                                                                         \
-  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].revision, SHMEM_SERVER_REVISION_AT(index));     \
-  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].generation, SHMEM_SERVER_GENERATION_AT(index)); \
-  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].mutex, SHMEM_SERVER_MUTEX_AT(index));           \
-  SHMEM_ASSERT_AT(struct shmem_server_words, parked[index], SHMEM_SERVER_PARKED_AT(index));                 \
-  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].mutex, SHMEM_LOCK_MUTEX_AT(index));                    \
-  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].revision, SHMEM_LOCK_REVISION_AT(index));              \
+#define SHMEM_ASSERT_REGION(index)                                                                           \
+  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].revision, SHMEM_SERVER_REVISION_AT(index));      \
+  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].generation, SHMEM_SERVER_GENERATION_AT(index));  \
+  SHMEM_ASSERT_AT(struct shmem_server_words, regions[index].mutex, SHMEM_SERVER_MUTEX_AT(index));            \
+  SHMEM_ASSERT_AT(struct shmem_server_words, parked[index], SHMEM_SERVER_PARKED_AT(index));                  \
+  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].mutex, SHMEM_LOCK_MUTEX_AT(index));                     \
+  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].revision, SHMEM_LOCK_REVISION_AT(index));               \
   SHMEM_ASSERT_AT(struct shmem_client_words, parked[index], SHMEM_CLIENT_PARKED_AT(index))
 
 SHMEM_ASSERT_REGION(0);

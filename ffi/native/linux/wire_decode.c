@@ -149,7 +149,7 @@ static xpc_object_t decode(struct decoder *decoder, unsigned depth) {
     fail(decoder, "the message is nested too deep");
     return NULL;
   }
-  if (decoder->values++ > XPC_VALUE_LIMIT) {
+  if (depth > 1 && decoder->values++ == XPC_VALUE_LIMIT) { /* the message itself does not count */
     fail(decoder, "the message has too many values");
     return NULL;
   }

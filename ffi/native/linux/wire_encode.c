@@ -84,7 +84,7 @@ static void encode(struct encoder *encoder, xpc_object_t object, unsigned depth)
     encoder->problem = "the message is nested deeper than 64 levels";
     return;
   }
-  if (encoder->values++ > XPC_VALUE_LIMIT) {
+  if (depth > 1 && encoder->values++ == XPC_VALUE_LIMIT) { /* the message itself does not count */
     encoder->problem = "the message has more than 65536 values";
     return;
   }

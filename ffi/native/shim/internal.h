@@ -6,7 +6,7 @@
 
 #include "shim.h"
 
-/* queue.c: a place for an event, allocated before the event is certain, so that no event is ever lost. */
+/* event_queue.c: a place for an event, allocated before the event is certain, so that no event is ever lost. */
 typedef struct shim_node {
   struct shim_node *next;
   shim_event event;
@@ -38,8 +38,9 @@ int32_t shim_bell_pair(int32_t ends[2]);
 uint64_t shim_message_weight(void *message);
 
 /* links.c */
-void shim_link_drained(shim_link *link, uint64_t weight); /* an event that counted was taken; drops its reference */
-void shim_link_reject(shim_link *link);  /* cancels a link that nobody took, and drops its owner's reference */
+void shim_link_drained(shim_link *link,
+                       uint64_t weight); /* an event that counted was taken; drops its reference */
+void shim_link_reject(shim_link *link); /* cancels a link that nobody took, and drops its owner's reference */
 void shim_link_hand_over(shim_link *link); /* the owner of the queue owns the link from now on */
 /* Takes the ownership of a link of this list that the owner of the queue has, or returns NULL. Under the lock of
  * their queue. */
@@ -47,7 +48,7 @@ shim_link *shim_links_take_owned(shim_link *links);
 
 /* words.c: waits between processes on a 32-bit word in shared memory. */
 
-/* Sleeps while *word is `expected`, for at most `nanoseconds` (0: for ever). 0 when woken (perhaps for
+/* Sleeps while *word is `expected`, for at most `nanoseconds` (0: no limit). 0 when woken (perhaps for
  * nothing) or when the word differs, -ETIMEDOUT when the time is over. */
 int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds);
 /* Wakes one or all of those; whether there was one. */
@@ -69,8 +70,8 @@ int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_
 void shim_mutex_recheck(void *word);
 
 /* revisions.c: the same for revisions, compared as doubles. Returns an enum shim_wait_result. */
-int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
-                                 uint64_t deadline, const _Atomic uint32_t *cancelled);
+int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin, uint64_t deadline,
+                                 const _Atomic uint32_t *cancelled);
 /* Wakes the waits on a revision so that they see a cancel; those that are just falling asleep see it within
  * SHIM_LOOK_AGAIN, since the word is not ours to change. */
 void shim_revision_recheck(void *revision);

@@ -3,6 +3,10 @@
  *
  * These keep a link alive: its owner (until shim_link_release), its event handler (until the final INVALID), each
  * request and barrier under way, and each of its messages that nobody drained yet.
+ *
+ * Locks are taken in this order: the link's, then the queue's. So whoever holds the queue's lock touches no more of a
+ * link than its atomics and its place in the list. XPC's suspend and resume are called under the link's lock, which
+ * keeps them in pairs; they call no handler. Activate and cancel are called without it.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -16,7 +20,8 @@
 
 #include "internal.h"
 
-/* A link with more undrained messages, or bytes in them, than this is suspended until there are half as many. */
+/* A link with more undrained messages, or bytes in them, than this is suspended until there are half as many. Half, so that a drainer who
+ * takes them one at a time does not suspend and resume for each. */
 #define MAX_UNDRAINED 64
 #define MAX_UNDRAINED_BYTES (UINT64_C(16) << 20)
 
@@ -32,26 +37,29 @@ struct shim_link {
   uint32_t id;
   shim_queue *queue;
   xpc_connection_t connection;
-  shim_link *next;        /* in the queue's list of links, under the queue's lock */
-  shim_link **place;      /* what points at this link in that list */
-  _Atomic bool owned;     /* the owner of the queue has it: from its making or its PEER event, until its release */
+  shim_link *next;   /* in the queue's list of links, under the queue's lock */
+  shim_link **place; /* what points at this link in that list */
+  _Atomic bool
+    owned; /* the owner of the queue has it: from its making or its PEER event, until its release */
   pthread_mutex_t lock;
   /* Under the lock: */
-  shim_node *last;        /* the place for the final event, until it is queued */
+  shim_node *last; /* the place for the final event, until it is queued */
   struct death_call *death_calls;
   uint32_t undrained;
   uint64_t undrained_bytes;
-  uint32_t under_way;     /* requests and barriers that have not ended yet */
+  uint32_t under_way; /* requests and barriers that have not ended yet */
   bool suspended;
   bool activated;
   bool cancelled;
   bool invalid;
 };
 
+/* The callers have a reference already, so the count never comes back from zero. */
 static void retain(shim_link *link) { atomic_fetch_add(&link->references, 1); }
 
 static void drop(shim_link *link) {
   if (atomic_fetch_sub(&link->references, 1) != 1) return;
+  /* The end of a dead realm may still find the link in the list, but nobody owns it any more, so it is left alone. */
   pthread_mutex_lock(shim_queue_lock(link->queue));
   *link->place = link->next;
   if (link->next != NULL) link->next->place = link->place;
@@ -69,6 +77,7 @@ static void drop(shim_link *link) {
   shim_queue_drop(queue);
 }
 
+/* The exchange makes sure that the owner's reference is dropped once, by the release or by the end of the realm. */
 shim_link *shim_links_take_owned(shim_link *links) {
   for (shim_link *link = links; link != NULL; link = link->next) {
     if (atomic_exchange(&link->owned, false)) return link;
@@ -78,6 +87,7 @@ shim_link *shim_links_take_owned(shim_link *links) {
 
 void shim_link_hand_over(shim_link *link) { atomic_store(&link->owned, true); }
 
+/* XPC's errors are constants, which are compared by address. */
 static int32_t error_of(xpc_object_t error) {
   if (error == XPC_ERROR_CONNECTION_INTERRUPTED) return SHIM_ERROR_INTERRUPTED;
   if (error == XPC_ERROR_CONNECTION_INVALID) return SHIM_ERROR_INVALID;
@@ -89,6 +99,13 @@ static int32_t error_of(xpc_object_t error) {
 }
 
 static shim_link *create(shim_queue *queue, xpc_connection_t connection);
+
+/* Ends a connection that gets no link. Activated first, since the last release of an inactive one is misuse. */
+static void refuse(xpc_connection_t connection) {
+  xpc_connection_set_event_handler(connection, ^(xpc_object_t event) { (void)event; });
+  xpc_connection_activate(connection);
+  xpc_connection_cancel(connection);
+}
 
 /* Puts one more undrained event of `link` on the queue, and suspends the link when there are too many. */
 static void push_counted(shim_link *link, shim_node *node) {
@@ -103,6 +120,7 @@ static void push_counted(shim_link *link, shim_node *node) {
     xpc_connection_suspend(link->connection);
   }
   pthread_mutex_unlock(&link->lock);
+  /* Handlers of one connection never run concurrently, so no other event of the link comes in between. */
   shim_queue_push(link->queue, node);
 }
 
@@ -111,6 +129,7 @@ void shim_link_drained(shim_link *link, uint64_t weight) {
   link->undrained--;
   link->undrained_bytes -= weight;
   bool few = link->undrained <= MAX_UNDRAINED / 2 && link->undrained_bytes <= MAX_UNDRAINED_BYTES / 2;
+  /* A cancel clears `suspended`: it has resumed the connection itself, and a second resume aborts. */
   if (link->suspended && few) {
     link->suspended = false;
     xpc_connection_resume(link->connection);
@@ -122,33 +141,32 @@ void shim_link_drained(shim_link *link, uint64_t weight) {
 static void on_message(shim_link *link, xpc_object_t message) {
   shim_node *node = calloc(1, sizeof *node);
   if (node == NULL) return; /* dropped: its sender, if it waits for a reply, is told so by XPC */
-  node->event = (shim_event){
-      .kind = SHIM_EVENT_MESSAGE, .source = link->id, .object = xpc_retain(message)};
+  node->event = (shim_event){.kind = SHIM_EVENT_MESSAGE, .source = link->id, .object = xpc_retain(message)};
   node->weight = shim_message_weight(message);
   push_counted(link, node);
 }
 
 static void on_peer(shim_link *link, xpc_connection_t connection) {
   shim_node *node = calloc(1, sizeof *node);
+  if (node == NULL) {
+    refuse(connection);
+    return;
+  }
   /* Borrowed from the runtime, which gives it up after its final event; the link has its own reference. */
-  shim_link *peer = node == NULL ? NULL : create(link->queue, (xpc_connection_t)xpc_retain(connection));
-  if (peer == NULL) {
+  shim_link *peer = create(link->queue, (xpc_connection_t)xpc_retain(connection));
+  if (peer == NULL) { /* and refused already */
     free(node);
-    xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-      (void)event;
-    });
-    xpc_connection_activate(connection);
-    xpc_connection_cancel(connection);
     return;
   }
   node->event = (shim_event){.kind = SHIM_EVENT_PEER, .source = link->id, .link = peer};
   push_counted(link, node);
 }
 
-/* Queues the final event if it has come and nothing is under way any more. Under the lock. */
+/* Queues the final event if it has come and nothing is under way any more. Under the lock. Its place was allocated with
+ * the link: a final event that gets no memory would leave its owner waiting without end. */
 static void push_final(shim_link *link) {
   if (!link->invalid || link->under_way > 0 || link->last == NULL) return;
-  shim_node *node = link->last;
+  shim_node *node = link->last; /* NULL from now on: a request after the end must not bring a second one */
   link->last = NULL;
   node->event = (shim_event){.kind = SHIM_EVENT_ERROR, .source = link->id, .value = SHIM_ERROR_INVALID};
   shim_queue_push(link->queue, node);
@@ -160,7 +178,10 @@ static void on_invalid(shim_link *link) {
   bool first = !link->invalid;
   link->invalid = true;
   if (first) {
-    for (struct death_call *call = link->death_calls; call != NULL; call = call->next) call->call(call->context);
+    /* Under the lock: shim_link_forget_death returns only when none of its calls runs, so that the caller may free the
+     * context. The deaths are not held back: a thread may sleep for a mutex that the dead one holds. */
+    for (struct death_call *call = link->death_calls; call != NULL; call = call->next)
+      call->call(call->context);
     push_final(link);
   }
   pthread_mutex_unlock(&link->lock);
@@ -189,7 +210,8 @@ static void start_under_way(shim_link *link) {
   pthread_mutex_unlock(&link->lock);
 }
 
-/* Queues the end of a request or a barrier, and behind it the final event if that was held back for it. */
+/* Queues the end of a request or a barrier, and behind it the final event if that was held back for it. Both under the
+ * lock: of two that end at once, neither may queue the final event before the other has queued its own. */
 static void finish_under_way(shim_link *link, shim_node *node) {
   pthread_mutex_lock(&link->lock);
   shim_queue_push(link->queue, node);
@@ -207,12 +229,7 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
     free(last);
     free(link);
     if (connection != NULL) {
-      /* The last release of an inactive connection is misuse. */
-      xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-        (void)event;
-      });
-      xpc_connection_activate(connection);
-      xpc_connection_cancel(connection);
+      refuse(connection);
       xpc_release(connection);
     }
     return NULL;
@@ -223,6 +240,7 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
   link->id = shim_queue_next_id(queue);
   link->connection = connection;
   link->last = last;
+  /* A list with back pointers: a server may have thousands of links, and each leaves when it likes. */
   pthread_mutex_lock(shim_queue_lock(queue));
   link->place = shim_queue_links(queue);
   link->next = *link->place;
@@ -258,7 +276,8 @@ shim_link *shim_link_to_endpoint(shim_queue *queue, void *endpoint) {
 }
 
 shim_link *shim_link_listen(shim_queue *queue, const char *name) {
-  return create_owned(queue, xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
+  return create_owned(queue,
+                      xpc_connection_create_mach_service(name, NULL, XPC_CONNECTION_MACH_SERVICE_LISTENER));
 }
 
 shim_link *shim_link_listen_anonymous(shim_queue *queue) {
@@ -289,9 +308,12 @@ void shim_link_activate(shim_link *link) {
   if (first) xpc_connection_activate(link->connection);
 }
 
-void shim_link_send(shim_link *link, void *message) { xpc_connection_send_message(link->connection, message); }
+void shim_link_send(shim_link *link, void *message) {
+  xpc_connection_send_message(link->connection, message);
+}
 
 int shim_link_request(shim_link *link, void *message, uint32_t request) {
+  /* Before anything is sent: from then on the caller is promised one event. */
   shim_node *node = calloc(1, sizeof *node);
   if (node == NULL) return -ENOMEM;
   start_under_way(link);
@@ -304,6 +326,8 @@ int shim_link_request(shim_link *link, void *message, uint32_t request) {
     } else {
       node->event.kind = SHIM_EVENT_REPLY_ERROR;
       node->event.value = error_of(reply);
+      /* A client learns from its replies, not by an event, that the server fails its requirement. */
+      if (node->event.value == SHIM_ERROR_REQUIREMENT) shim_link_cancel(link);
     }
     finish_under_way(link, node);
   });
@@ -343,12 +367,13 @@ uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {
   buffer[0] = '\0';
   char *reason = xpc_connection_copy_invalidation_reason(link->connection);
   if (reason == NULL) return 0;
-  (void)snprintf(buffer, size, "%s", reason);
+  (void)snprintf(buffer, size, "%s", reason); /* for people, who do without the end of a long one */
   free(reason);
   return (uint32_t)strlen(buffer);
 }
 
 void shim_link_release(shim_link *link) {
+  /* First, while the reference still keeps the link: the end of the realm must not take what is released here. */
   atomic_store(&link->owned, false);
   drop(link);
 }
@@ -364,7 +389,7 @@ int shim_link_on_death(shim_link *link, void (*call)(void *context), void *conte
   pthread_mutex_lock(&link->lock);
   *added = (struct death_call){.next = link->death_calls, .call = call, .context = context};
   link->death_calls = added;
-  if (link->invalid) call(context);
+  if (link->invalid) call(context); /* on_invalid has been through the list already */
   pthread_mutex_unlock(&link->lock);
   return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * owner.c: what the death of an owner of locks means for the words that it shared.
  *
- * An owner is a link's other end. XPC's thread calls shim_owner_died when the link becomes invalid, also while the
+ * An owner is a link's other end. XPC's thread calls abandon_all when the link becomes invalid, also while the
  * event loop of this process sits in a synchronous wait for a lock that the dead one held.
  */
 #include <stdatomic.h>
@@ -31,7 +31,7 @@ shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, u
   return made;
 }
 
-void shim_owner_died(void *context) {
+static void abandon_all(void *context) {
   shim_owner *dead = context;
   if (dead->gone != NULL) atomic_store(dead->gone, 1);
   for (uint32_t i = 0; i < dead->count; i++) {
@@ -41,5 +41,7 @@ void shim_owner_died(void *context) {
     shim_revision_recheck(dead->revisions + offset);
   }
 }
+
+shim_death_call shim_owner_death_call(void) { return abandon_all; }
 
 void shim_owner_free(shim_owner *owner) { free(owner); }

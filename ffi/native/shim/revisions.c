@@ -1,4 +1,10 @@
-/* revisions.c: words that only grow, and waking those who wait for them to grow. */
+/*
+ * revisions.c: words that only grow, and waking those who wait for them to grow.
+ *
+ * A commit makes no system call when nobody waits. For that, a waiter first writes into its parked word that it waits
+ * and then looks at the revision; a commit first adds to the revision and then looks at the parked words. All of it is
+ * sequentially consistent, so at least one of the two sees the other, and no wake is lost.
+ */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -6,6 +12,8 @@
 
 #include "internal.h"
 
+/* A waiter, in this process or another. It alone writes its parked words, so a hostile one costs us a wake for nothing
+ * at each commit, and nobody else anything. */
 struct member {
   const _Atomic uint32_t *parked; /* NULL: a free place */
   uint32_t count;
@@ -30,7 +38,7 @@ int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t 
   uint32_t place = 0;
   while (place < audience->used && audience->members[place].parked != NULL) place++;
   if (place == audience->capacity) {
-    if (audience->capacity >= 65536) return -ENOSPC;
+    if (audience->capacity >= 65536) return -ENOSPC; /* a bound, which the doubling never overflows */
     uint32_t capacity = audience->capacity == 0 ? 8 : audience->capacity * 2;
     struct member *members = realloc(audience->members, capacity * sizeof *members);
     if (members == NULL) return -ENOMEM;
@@ -56,6 +64,7 @@ void shim_audience_remove(shim_audience *audience, int32_t member) {
   struct member *found = find(audience, member);
   if (found == NULL) return;
   memset(found, 0, sizeof *found);
+  /* Numbers stay what they are, so only the places at the end can go; a commit looks at all that are left. */
   while (audience->used > 0 && audience->members[audience->used - 1].parked == NULL) audience->used--;
 }
 
@@ -79,6 +88,7 @@ void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index)
     }
     if (parked >= SHIM_PARKED_THREAD) threads = true;
   }
+  /* One wake for all: they sleep on the revision, which they share. Those behind doorbells have one each. */
   if (threads) (void)shim_wake(low_half(revision), true);
 }
 
@@ -90,8 +100,8 @@ double shim_revision_commit(shim_audience *audience, void *revision, uint32_t in
 
 void shim_revision_recheck(void *revision) { (void)shim_wake(low_half(revision), true); }
 
-int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin,
-                                 uint64_t deadline, const _Atomic uint32_t *cancelled) {
+int32_t shim_revision_wait_until(void *revision, void *parked, double after, uint32_t spin, uint64_t deadline,
+                                 const _Atomic uint32_t *cancelled) {
   /* Compared as doubles, which is what the caller has seen: a hostile peer may write a number beyond 2^53, which
    * must neither look like a new change at each wait nor be cast out of range. */
   const _Atomic uint64_t *word = revision;
@@ -126,14 +136,14 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
   return result;
 }
 
-void shim_revision_park(void *parked) {
-  (void)atomic_fetch_or((_Atomic uint32_t *)parked, SHIM_PARKED_BELL);
-}
+void shim_revision_park(void *parked) { (void)atomic_fetch_or((_Atomic uint32_t *)parked, SHIM_PARKED_BELL); }
 
 void shim_revision_unpark(void *parked) {
   (void)atomic_fetch_and((_Atomic uint32_t *)parked, ~SHIM_PARKED_BELL);
 }
 
+/* `gone` serves as the flag of a cancel: both are words that somebody else sets and that end the wait. The result is
+ * read anew, since a commit and the death may come together, and news come first. */
 double shim_revision_wait(void *revision, void *parked, const void *gone, double after, uint32_t spin,
                           double milliseconds) {
   (void)shim_revision_wait_until(revision, parked, after, spin, shim_deadline(milliseconds), gone);

@@ -3,6 +3,9 @@
  *
  * A mutex belongs to a link and not to a thread, so a thread of ours may wait for it and take it. The
  * threads exist only while somebody waits: an uncontended mutex needs none.
+ *
+ * The threads are detached. The queue counts them by its list of waits: a wait that is on the list may touch the word,
+ * one that has left it does not any more. Who unmaps the word, or dies, waits for that and not for the thread's end.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -30,11 +33,10 @@ static void *run(void *argument) {
   shim_wait *wait = argument;
   shim_node *node = wait->node;
   if (wait->parked == NULL) {
-    node->event.value =
-        shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
+    node->event.value = shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
   } else {
-    node->event.value = shim_revision_wait_until(wait->word, wait->parked, wait->after, 0, wait->deadline,
-                                                 &wait->cancelled);
+    node->event.value =
+      shim_revision_wait_until(wait->word, wait->parked, wait->after, 0, wait->deadline, &wait->cancelled);
   }
   node->event.kind = SHIM_EVENT_WAIT;
   node->event.request = wait->request;
@@ -54,6 +56,7 @@ static void *run(void *argument) {
 }
 
 static int start(shim_queue *queue, const shim_wait *like) {
+  /* All that the end of the wait needs is had now: the thread has nobody to tell that it has no memory. */
   shim_wait *wait = malloc(sizeof *wait);
   shim_node *node = calloc(1, sizeof *node);
   pthread_attr_t attributes;
@@ -71,7 +74,8 @@ static int start(shim_queue *queue, const shim_wait *like) {
   atomic_init(&wait->cancelled, 0);
   wait->node = node;
   wait->queue = shim_queue_retain(queue);
-  /* Put on the list before the thread runs, since the thread takes it off. */
+  /* Put on the list before the thread runs, since the thread takes it off. The lock is held until it is certain that
+   * there is a thread, so that nobody cancels or waits for a wait that has none. */
   pthread_mutex_lock(shim_queue_lock(queue));
   uint32_t count = 0;
   for (shim_wait *other = *shim_queue_waits(queue); other != NULL; other = other->next) count++;
@@ -94,7 +98,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
 int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
                           double milliseconds) {
   shim_wait like = {
-      .word = word, .request = request, .owner = owner, .deadline = shim_deadline(milliseconds)};
+    .word = word, .request = request, .owner = owner, .deadline = shim_deadline(milliseconds)};
   return start(queue, &like);
 }
 
@@ -108,6 +112,8 @@ int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision
   return start(queue, &like);
 }
 
+/* Under the lock of the queue, as long as the wait is on the list: the word is still mapped. A wake is a system call
+ * that does not block. */
 static void cancel(shim_wait *wait) {
   atomic_store(&wait->cancelled, 1);
   if (wait->parked == NULL) {
@@ -119,6 +125,7 @@ static void cancel(shim_wait *wait) {
 
 void shim_wait_cancel(shim_queue *queue, uint32_t request) {
   pthread_mutex_lock(shim_queue_lock(queue));
+  /* To the end of the list, also behind a match: nothing here keeps a caller from giving one number twice. */
   for (shim_wait *wait = *shim_queue_waits(queue); wait != NULL; wait = wait->next) {
     if (wait->request == request) cancel(wait);
   }

@@ -1,4 +1,8 @@
-/* words.c: atomics on words in shared memory, and waits between processes on them. */
+/*
+ * words.c: atomics on words in shared memory, and waits between processes on them.
+ *
+ * JavaScript's own Atomics.wait knows SharedArrayBuffers only, not memory that another process has mapped.
+ */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
@@ -28,13 +32,10 @@ extern int os_sync_wake_by_address_all(void *address, size_t size, uint32_t flag
 
 uint32_t shim_version(void) { return SHIM_VERSION; }
 
-uint32_t shim_word_load(const void *word) {
-  return atomic_load((const _Atomic uint32_t *)word);
-}
+uint32_t shim_word_load(const void *word) { return atomic_load((const _Atomic uint32_t *)word); }
 
-double shim_word_load64(const void *word) {
-  return (double)atomic_load((const _Atomic uint64_t *)word);
-}
+/* A double, since a BigInt for each look would be garbage to collect. */
+double shim_word_load64(const void *word) { return (double)atomic_load((const _Atomic uint64_t *)word); }
 
 uint64_t shim_now(void) {
 #if defined(__APPLE__)
@@ -55,6 +56,7 @@ uint64_t shim_deadline(double milliseconds) {
   return shim_now() + (uint64_t)(milliseconds * 1e6);
 }
 
+/* Lets the other thread of the core run, and keeps the loop from filling the pipeline with loads of one word. */
 static void pause_processor(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -105,12 +107,13 @@ bool shim_wait_is_native(void) { return os_sync_wait_on_address != NULL; }
 int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds) {
   if (shim_wait_is_native()) {
     int result = nanoseconds == 0
-                     ? os_sync_wait_on_address(word, expected, 4, SYNC_SHARED)
-                     : os_sync_wait_on_address_with_timeout(word, expected, 4, SYNC_SHARED,
-                                                            OS_CLOCK_MACH_ABSOLUTE_TIME, nanoseconds);
+                   ? os_sync_wait_on_address(word, expected, 4, SYNC_SHARED)
+                   : os_sync_wait_on_address_with_timeout(word, expected, 4, SYNC_SHARED,
+                                                          OS_CLOCK_MACH_ABSOLUTE_TIME, nanoseconds);
     if (result < 0 && errno == ETIMEDOUT) return -ETIMEDOUT;
     return 0; /* EINTR; EFAULT (the page was out): the caller loads the word, which brings it in */
   }
+  /* Short pauses first, for a holder that is about to unlock; then long ones, so that a long wait costs little. */
   uint64_t deadline = nanoseconds == 0 ? UINT64_MAX : shim_now() + nanoseconds;
   for (long pause = 20000; shim_word_load(word) == expected; pause = pause < 1000000 ? pause * 2 : pause) {
     if (shim_now() >= deadline) return -ETIMEDOUT;

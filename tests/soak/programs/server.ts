@@ -6,7 +6,7 @@
 import { serve } from "../../../mod.ts";
 import { Listener } from "../../../src/xpc/mod.ts";
 import { answer } from "../../support/calls.ts";
-import { broker, COMMON, count, name, pause, stop } from "./common.ts";
+import { broker, COMMON, count, loop, name, pause, stop } from "./common.ts";
 
 const server = await serve(name, {
   broker,
@@ -24,23 +24,20 @@ await using _echo = await Listener.service(`${name}.echo`, () => ({
   },
 }));
 
-async function commit(): Promise<void> {
-  while (!stop.signal.aborted) {
-    for (const region of ["frame", "mask"]) server.region(region).commit();
-    count("commits");
-    await pause(1);
-  }
-}
+const commit = async (): Promise<void> => {
+  for (const region of ["frame", "mask"]) server.region(region).commit();
+  count("commits");
+  await pause(1);
+};
 
-async function replace(): Promise<void> {
-  for (let size = 1; !stop.signal.aborted; size = size % 64 + 1) {
-    await server.replace("other", { byteLength: size * 4096 });
-    count("regions replaced");
-    await pause(10);
-  }
-}
+let size = 1;
+const replace = async (): Promise<void> => {
+  await server.replace("other", { byteLength: (size = size % 64 + 1) * 4096 });
+  count("regions replaced");
+  await pause(10);
+};
 
-const working = [commit(), replace()];
+const working = [loop(commit), loop(replace)];
 await answer(COMMON);
 stop.abort();
 await Promise.all(working);

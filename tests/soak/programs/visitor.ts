@@ -5,24 +5,21 @@
  */
 import { connect } from "../../../mod.ts";
 import { answer } from "../../support/calls.ts";
-import { broker, COMMON, count, name, pause, stop } from "./common.ts";
+import { broker, COMMON, count, loop, name, stop } from "./common.ts";
 
-async function visit(): Promise<void> {
-  while (!stop.signal.aborted) {
-    await using client = await connect(name, { broker });
-    await using frame = await client.open("frame", { write: true });
-    await frame.changes().next();
-    using _ = await frame.mutex.lock();
-    count("visits");
-    await pause(2);
-  }
-}
+const visit = async (): Promise<void> => {
+  await using client = await connect(name, { broker });
+  await using frame = await client.open("frame", { write: true });
+  await frame.changes().next();
+  using _ = await frame.mutex.lock();
+  count("visits");
+};
 
 let visiting: Promise<void> | undefined;
 await answer({
   ...COMMON,
   visit: () => {
-    visiting = visit();
+    visiting = loop(visit);
   },
   hold: async () => {
     const client = await connect(name, { broker });

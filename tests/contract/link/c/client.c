@@ -111,7 +111,8 @@ static xpc_object_t look_up(xpc_connection_t broker, const char *name, uint64_t 
   xpc_dictionary_set_bool(request, "wait", true);
   xpc_dictionary_set_uint64(request, "after", *after);
   xpc_object_t reply = ask(broker, request);
-  if (reply == NULL || refusal(reply) != NULL || !get_integer(reply, "generation", UINT64_MAX, after)) return NULL;
+  if (reply == NULL || refusal(reply) != NULL || !get_integer(reply, "generation", UINT64_MAX, after))
+    return NULL;
   xpc_object_t endpoint = get_typed(reply, "endpoint", XPC_TYPE_ENDPOINT);
   return endpoint == NULL ? NULL : xpc_retain(endpoint);
 }
@@ -185,7 +186,7 @@ static void end(void) {
 }
 
 static struct side client_side = {
-    .find = find, .wake = wake, .want_bell = want_bell, .parked = parked, .end = end};
+  .find = find, .wake = wake, .want_bell = want_bell, .parked = parked, .end = end};
 
 const char *client_connect(const char *service, const char *name, const char *schema) {
   if (!make_shared(sizeof *words, &words_mapping)) return "memory";
@@ -246,16 +247,16 @@ const char *client_open(const char *name, bool write) {
   if (region_count == SHMEM_MAX_REGIONS) abort(); /* no test opens as many */
   struct region *region = &regions[region_count];
   *region = (struct region){
-      .index = (uint32_t)index,
-      .generation = generation,
-      .bytes = bytes,
-      .writable = write,
-      .memory = memory,
-      .mutex = shared ? atomic32(&locks->regions[index].mutex) : NULL,
-      .revision = shared ? (_Atomic uint64_t *)&locks->regions[index].revision
-                         : (_Atomic uint64_t *)&server->regions[index].revision,
-      .newest = (const _Atomic uint64_t *)&server->regions[index].generation,
-      .parked = atomic32(&words->parked[index]),
+    .index = (uint32_t)index,
+    .generation = generation,
+    .bytes = bytes,
+    .writable = write,
+    .memory = memory,
+    .mutex = shared ? atomic32(&locks->regions[index].mutex) : NULL,
+    .revision = shared ? (_Atomic uint64_t *)&locks->regions[index].revision
+                       : (_Atomic uint64_t *)&server->regions[index].revision,
+    .newest = (const _Atomic uint64_t *)&server->regions[index].generation,
+    .parked = atomic32(&words->parked[index]),
   };
   (void)strcpy(region->name, name); /* its length was checked */
   region_count++;

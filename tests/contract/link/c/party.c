@@ -94,7 +94,9 @@ void bell_rung(void) {
   pthread_mutex_unlock(&bell_lock);
 }
 
-void ring(int bell) { (void)send(bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* its link tells whether it is gone */ }
+void ring(int bell) {
+  (void)send(bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* its link tells whether it is gone */
+}
 
 bool await_rings(int bell) {
   char bytes[256];
@@ -120,7 +122,8 @@ struct command {
 
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 
-__attribute__((format(printf, 2, 3))) static void say(const struct command *command, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void say(const struct command *command, const char *format,
+                                                      ...) {
   va_list arguments;
   va_start(arguments, format);
   pthread_mutex_lock(&output_lock);
@@ -176,7 +179,8 @@ static void run_wait(const struct command *command, const struct region *region)
   else wait_by_futex(command, region, after);
   if (problem != NULL) say(command, "error %s", problem);
   else if (!has_news(region, after, &seen)) say(command, "error gone");
-  else say(command, "ok %llu %llu", (unsigned long long)seen, (unsigned long long)atomic_load(region->newest));
+  else
+    say(command, "ok %llu %llu", (unsigned long long)seen, (unsigned long long)atomic_load(region->newest));
 }
 
 /* lock REGION MILLISECONDS, trylock REGION, unlock REGION, drop REGION */

@@ -60,8 +60,8 @@ struct region {
   bool writable; /* whether this side may write */
   bool held;     /* whether this side holds the mutex */
   struct mapping memory;
-  _Atomic uint32_t *mutex;    /* NULL: there is none for this side */
-  _Atomic uint64_t *revision; /* mapped read-only where this side may not write */
+  _Atomic uint32_t *mutex;        /* NULL: there is none for this side */
+  _Atomic uint64_t *revision;     /* mapped read-only where this side may not write */
   const _Atomic uint64_t *newest; /* the newest generation */
   _Atomic uint32_t *parked;       /* ours */
 };
@@ -69,11 +69,11 @@ struct region {
 /* What differs between a server and a client. */
 struct side {
   uint32_t owner;
-  struct region *(*find)(const char *name); /* NULL: not opened, or not there */
+  struct region *(*find)(const char *name);  /* NULL: not opened, or not there */
   void (*wake)(const struct region *region); /* after a commit: whom this side can see */
-  const char *(*want_bell)(void); /* makes sure that others can ring us; NULL or why they cannot */
+  const char *(*want_bell)(void);            /* makes sure that others can ring us; NULL or why they cannot */
   uint32_t (*parked)(const struct region *region); /* those of the others, together */
-  void (*end)(void); /* in order */
+  void (*end)(void);                               /* in order */
 };
 
 extern struct side *side;   /* NULL: neither serves nor is connected */
@@ -83,9 +83,9 @@ extern atomic_int sleepers; /* threads of ours that sleep in the kernel on a sha
 /* Our parked word says that we wait for the doorbell, until as many calls of the second. */
 void bell_enter(uint32_t index, _Atomic uint32_t *parked);
 void bell_leave(uint32_t index, _Atomic uint32_t *parked);
-void bell_rung(void);           /* whoever waits for the doorbell looks again */
-void ring(int bell);            /* one byte, never blocking */
-bool await_rings(int bell);     /* blocks; takes all rings that are there; false when nobody can ring any more */
+void bell_rung(void);       /* whoever waits for the doorbell looks again */
+void ring(int bell);        /* one byte, never blocking */
+bool await_rings(int bell); /* blocks; takes all rings that are there; false when nobody can ring any more */
 void start_thread(void *(*run)(void *), void *argument);
 
 /* Parts of messages, checked: false where they are missing, of another type or out of range. */
@@ -104,7 +104,7 @@ const char *refusal(xpc_object_t reply);
 const char *client_connect(const char *service, const char *name, const char *schema);
 const char *client_open(const char *name, bool write);
 void client_crash_commit(struct region *region); /* counts the revision up and tells nobody */
-const char *server_make(const char *schema); /* the words */
+const char *server_make(const char *schema);     /* the words */
 const char *server_register(const char *service, const char *name);
 const char *server_put(const char *name, uint64_t bytes, bool clients_write);
 uint32_t server_clients(void);

@@ -17,8 +17,8 @@ struct client {
   uint32_t owner;              /* 0: it has not said hello */
   struct mapping mapping;
   const struct shmem_client_words *words;
-  int bell;        /* to ring the client by, or -1 */
-  bool has_bell;   /* of ours */
+  int bell;      /* to ring the client by, or -1 */
+  bool has_bell; /* of ours */
 };
 
 /* All below belongs to whoever holds the lock. */
@@ -121,7 +121,8 @@ static void watch_clients_locked(void) {
 
 static const char *hello(struct client *client, xpc_object_t request, xpc_object_t reply) {
   uint64_t min, max, layout;
-  if (!get_integer(request, "min", UINT64_MAX, &min) || !get_integer(request, "max", UINT64_MAX, &max) || min > max) {
+  if (!get_integer(request, "min", UINT64_MAX, &min) || !get_integer(request, "max", UINT64_MAX, &max) ||
+      min > max) {
     return "bad_request";
   }
   if (min > 1 || max < 1) return "incompatible";
@@ -145,7 +146,8 @@ static const char *hello(struct client *client, xpc_object_t request, xpc_object
                          memcmp(xpc_data_get_bytes_ptr(schema), schema_hash, sizeof schema_hash) != 0)) {
     return "incompatible";
   }
-  if (last_owner == SHMEM_MUTEX_OWNER || !map_shmem(theirs, sizeof *client->words, &client->mapping)) return "failed";
+  if (last_owner == SHMEM_MUTEX_OWNER || !map_shmem(theirs, sizeof *client->words, &client->mapping))
+    return "failed";
   client->words = client->mapping.address;
   client->owner = ++last_owner;
   xpc_dictionary_set_uint64(reply, "version", 1);
@@ -338,7 +340,8 @@ static struct side server_side = {.owner = SHMEM_SERVER_OWNER,
                                   .end = end};
 
 const char *server_make(const char *schema) {
-  if (!make_read_only(sizeof *words, &words_mapping) || !make_shared(sizeof *locks, &locks_mapping)) return "memory";
+  if (!make_read_only(sizeof *words, &words_mapping) || !make_shared(sizeof *locks, &locks_mapping))
+    return "memory";
   words = words_mapping.address;
   locks = locks_mapping.address;
   has_schema = schema != NULL;
@@ -385,13 +388,14 @@ const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
     uint32_t index = region_count;
     region = &regions[index];
     *region = (struct region){
-        .index = index,
-        .writable = true,
-        .mutex = clients_write ? atomic32(&locks->regions[index].mutex) : atomic32(&words->regions[index].mutex),
-        .revision = clients_write ? (_Atomic uint64_t *)&locks->regions[index].revision
-                                  : (_Atomic uint64_t *)&words->regions[index].revision,
-        .newest = (const _Atomic uint64_t *)&words->regions[index].generation,
-        .parked = atomic32(&words->parked[index]),
+      .index = index,
+      .writable = true,
+      .mutex =
+        clients_write ? atomic32(&locks->regions[index].mutex) : atomic32(&words->regions[index].mutex),
+      .revision = clients_write ? (_Atomic uint64_t *)&locks->regions[index].revision
+                                : (_Atomic uint64_t *)&words->regions[index].revision,
+      .newest = (const _Atomic uint64_t *)&words->regions[index].generation,
+      .parked = atomic32(&words->parked[index]),
     };
     (void)strcpy(region->name, name); /* its length was checked */
     region_count++;

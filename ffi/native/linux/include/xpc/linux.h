@@ -22,12 +22,12 @@ __attribute__((visibility("default"))) void *xpc_linux_shmem_allocate(size_t len
 /* Unmaps such memory and forgets its descriptor; 0, or -1 and errno (EINVAL for any other address). */
 __attribute__((visibility("default"))) int xpc_linux_shmem_deallocate(void *address, size_t length);
 
-/* A new memfd of no length that can be sealed, and that nobody can execute; -1 and errno. */
-__attribute__((visibility("default"))) int xpc_linux_memfd(const char *name);
-
 /* Forgets the descriptor of such memory and leaves it mapped: the caller unmaps it, or maps something else
  * over it; 0, or -1 and errno (EINVAL for any other address). */
 __attribute__((visibility("default"))) int xpc_linux_shmem_forget(void *address, size_t length);
+
+/* A new memfd of no length that can be sealed, and that nobody can execute; -1 and errno. */
+__attribute__((visibility("default"))) int xpc_linux_memfd(const char *name);
 
 /*
  * Whether a received descriptor is memory that may be mapped: a memfd of at least `length` bytes whose maker

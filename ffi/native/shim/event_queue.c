@@ -1,5 +1,5 @@
 /*
- * queue.c: a queue of events that native threads fill and one owner drains on its own thread.
+ * event_queue.c: a queue of events that native threads fill and one owner drains on its own thread.
  *
  * No native thread ever calls into JavaScript: a callback whose realm is gone (a terminated worker, an exit under
  * load) would crash the process. Whoever has an event appends it and sends one byte on a socket that the realm's
@@ -13,11 +13,16 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <xpc/xpc.h>
+
+#if defined(__APPLE__)
+#include <dlfcn.h>
+#endif
 
 #include "internal.h"
 
@@ -30,6 +35,8 @@ struct read_end {
 };
 
 struct shim_queue {
+  /* Not under the lock: whoever drops the last reference destroys the lock, so nobody else may be in it any more. */
+  _Atomic uint32_t references;
   pthread_mutex_t lock;
   pthread_cond_t changed; /* for shim_queue_wait, and for the end of the waits of a dead realm */
   /* For the thread of the realm only: */
@@ -41,7 +48,6 @@ struct shim_queue {
   shim_node **end; /* where the next node is hung in */
   shim_wait *waits;
   shim_link *links; /* of this queue, so that they can be cancelled when the realm is gone */
-  uint32_t references;
   uint32_t last_id;
   bool announced; /* a byte was sent since the queue was last drained empty */
   bool finished;
@@ -56,7 +62,8 @@ static void discard(shim_node *node) {
   free(node);
 }
 
-/* Closes the queue for new events and discards those that wait. */
+/* Closes the queue for new events and discards those that wait: outside the lock, since a discard calls XPC, which may
+ * push to this queue. */
 static void close_queue(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
   queue->closed = true;
@@ -73,13 +80,13 @@ static void close_queue(shim_queue *queue) {
   }
 }
 
-/* Cancels the waits and returns when all of their threads have left the queue. */
+/* Cancels the waits and returns when all of their threads have left the queue. Once is enough: each sees its flag at
+ * its next wake or within SHIM_LOOK_AGAIN, and a dead realm starts no more. Each cancel wakes all who wait for the same
+ * word, other processes, too. */
 static void end_waits(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
-  while (queue->waits != NULL) {
-    shim_wait_cancel_all(queue->waits);
-    pthread_cond_wait(&queue->changed, &queue->lock);
-  }
+  shim_wait_cancel_all(queue->waits);
+  while (queue->waits != NULL) pthread_cond_wait(&queue->changed, &queue->lock);
   pthread_mutex_unlock(&queue->lock);
 }
 
@@ -90,6 +97,7 @@ static void end_links(shim_queue *queue) {
     shim_link *link = shim_links_take_owned(queue->links);
     pthread_mutex_unlock(&queue->lock);
     if (link == NULL) return;
+    /* Without the lock, which the last drop of a link takes itself. */
     shim_link_reject(link);
   }
 }
@@ -136,7 +144,23 @@ static void on_thread_end(void *queues) {
   }
 }
 
-static void make_key(void) { key_error = pthread_key_create(&queues_of_thread, on_thread_end); }
+/*
+ * Keeps this library in memory as long as the process lives. A worker that dies closes what it opened before its
+ * thread ends, and on_thread_end must still be there then. On Linux the library is linked with "nodelete", which
+ * Mach-O does not have; a handle that is never closed does the same. Where the code is part of a program instead,
+ * there is nothing to keep, so that a failure means nothing.
+ */
+static void stay_loaded(void) {
+#if defined(__APPLE__)
+  Dl_info self;
+  if (dladdr(&key_error, &self) != 0) (void)dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+#endif
+}
+
+static void make_key(void) {
+  stay_loaded();
+  key_error = pthread_key_create(&queues_of_thread, on_thread_end);
+}
 
 /* Adds the queue to the list of this thread. */
 static bool watch_thread(shim_queue *queue) {
@@ -170,7 +194,7 @@ int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]) {
   struct stat status = {0};
   (void)fstat(ends[0], &status); /* cannot fail for a descriptor that we have just made */
   *end = (struct read_end){
-      .next = queue->read_ends, .fd = ends[0], .device = status.st_dev, .inode = status.st_ino};
+    .next = queue->read_ends, .fd = ends[0], .device = status.st_dev, .inode = status.st_ino};
   queue->read_ends = end;
   return 0;
 }
@@ -189,7 +213,7 @@ shim_queue *shim_queue_create(int32_t *wake) {
   shim_queue *queue = calloc(1, sizeof *queue);
   if (queue == NULL) return NULL;
   queue->end = &queue->first;
-  queue->references = 1;
+  atomic_init(&queue->references, 1); /* the owner's */
   queue->bell = -1;
   if (pthread_mutex_init(&queue->lock, NULL) != 0) goto no_lock;
   if (pthread_cond_init(&queue->changed, NULL) != 0) goto no_condition;
@@ -220,10 +244,9 @@ void shim_queue_push(shim_queue *queue, shim_node *node) {
   if (!closed) {
     *queue->end = node;
     queue->end = &node->next;
-    /* Under the lock, since the owner may release the queue, and with it the socket, right after. A byte that
-     * cannot be sent is not needed: the owner has closed its end. */
-    if (!queue->announced && queue->bell >= 0) (void)shim_bell_ring(queue->bell);
-    queue->announced = true;
+    /* Under the lock, since the owner may release the queue, and with it the socket, right after. When the byte
+     * cannot be sent (macOS may be out of buffers), the next event tries again. */
+    if (!queue->announced && queue->bell >= 0) queue->announced = shim_bell_ring(queue->bell) == 0;
     pthread_cond_broadcast(&queue->changed);
   }
   pthread_mutex_unlock(&queue->lock);
@@ -283,17 +306,12 @@ void shim_queue_release(shim_queue *queue) {
 }
 
 shim_queue *shim_queue_retain(shim_queue *queue) {
-  pthread_mutex_lock(&queue->lock);
-  queue->references++;
-  pthread_mutex_unlock(&queue->lock);
+  atomic_fetch_add(&queue->references, 1);
   return queue;
 }
 
 void shim_queue_drop(shim_queue *queue) {
-  pthread_mutex_lock(&queue->lock);
-  bool last = --queue->references == 0;
-  pthread_mutex_unlock(&queue->lock);
-  if (!last) return;
+  if (atomic_fetch_sub(&queue->references, 1) != 1) return;
   pthread_cond_destroy(&queue->changed);
   pthread_mutex_destroy(&queue->lock);
   free(queue);

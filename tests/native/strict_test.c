@@ -54,8 +54,11 @@ static void serve(struct service *service, xpc_connection_t listener) {
       if (xpc_get_type(event) == XPC_TYPE_DICTIONARY) {
         on_request(service, (xpc_connection_t)peer, event);
       } else {
-        atomic_fetch_add(&service->peers_ended, 1);
-        dispatch_semaphore_signal(service->peer_ended);
+        dispatch_semaphore_t ended = service->peer_ended;
+        dispatch_retain(ended);
+        atomic_fetch_add(&service->peers_ended, 1); /* whoever sees the last one end frees the service */
+        dispatch_semaphore_signal(ended);
+        dispatch_release(ended);
       }
     });
     xpc_connection_activate((xpc_connection_t)peer);

@@ -177,8 +177,8 @@ async function makeLibrary(mode: Mode): Promise<string> {
     // clang's own -r with a sanitizer would put the sanitizer in as well.
     const work = await Deno.makeTempDir({ dir: folder });
     try {
-      // One at a time: clang names an object after its source alone, and two folders have a queue.c.
-      const objects = files.map((file) => file.replaceAll("/", "_").replace(/\.c$/, ".o"));
+      // One by one: files of one name in two folders would make one object file.
+      const objects = files.map((file) => file.replaceAll("/", "-").replace(/\.c$/, ".o"));
       for (const [index, path] of paths.entries()) {
         await run(mode, [...flags, "-c", path, "-o", objects[index]!], what, work);
       }

@@ -11,9 +11,12 @@ const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname);
 /** Folders of C sources. Those for macOS only are compiled by `deno task build`. */
 const FOLDERS = ["ffi/native", "tests/native"];
 
-/** Not in the style yet: sources that are being rewritten. */
-const NOT_YET =
-  /^ffi\/native\/include\/shim|^ffi\/native\/shim\/(?!memory|cgroup)|^tests\/native\/shim_(links|mutex|revisions)_/;
+/**
+ * Not in the style: the sources of the shim, which are being rewritten, and a header of macros in which clang-format
+ * takes a product, `(index) * SIZE`, for a cast.
+ */
+const EXCEPTIONS =
+  /^ffi\/native\/include\/shmem_layout|^ffi\/native\/include\/shim|^ffi\/native\/shim\/(?!memory|cgroup)|^tests\/native\/shim_(links|mutex|revisions)_/;
 
 const FLAGS = [
   "-std=c11",
@@ -63,7 +66,7 @@ async function tidy(sources: readonly string[]): Promise<string | undefined> {
   return complaints;
 }
 
-const files = (await Promise.all(FOLDERS.map(listSources))).flat().filter((file) => !NOT_YET.test(file));
+const files = (await Promise.all(FOLDERS.map(listSources))).flat().filter((file) => !EXCEPTIONS.test(file));
 let failed = false;
 
 for (const file of files.filter((file) => file.startsWith("ffi/native/"))) {

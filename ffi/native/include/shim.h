@@ -99,7 +99,7 @@ typedef struct shim_link shim_link;
 /*
  * Each makes an inactive connection or listener whose events go to `queue`; NULL when no memory can be
  * had. `name` is a NUL-terminated Mach service name; `endpoint` an XPC endpoint object (borrowed).
- * When more than 64 messages of a link wait undrained, the link is suspended until they are drained:
+ * When more than 64 messages, or 16 MiB in them, of a link wait undrained, the link is suspended until they are drained:
  * the sender's messages stay in the sender. The end of the other side comes after them, so that is not
  * noticed either until they are drained.
  */

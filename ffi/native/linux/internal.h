@@ -163,7 +163,7 @@ size_t xpc_file_hash(int fd);
 #define XPC_MESSAGE_LIMIT (UINT64_C(64) << 20)
 #define XPC_DEPTH_LIMIT 64
 #define XPC_FD_LIMIT 4096
-#define XPC_VALUE_LIMIT (UINT32_C(1) << 16)
+#define XPC_VALUE_LIMIT (UINT32_C(1) << 16) /* in all containers of a message together */
 
 /* A message as it was when it was sent. */
 struct xpc_capture {

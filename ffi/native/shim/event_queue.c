@@ -58,7 +58,7 @@ struct shim_queue {
 static void discard(shim_node *node) {
   if (node->event.object != NULL) xpc_release(node->event.object);
   if (node->event.link != NULL) shim_link_reject(node->event.link);
-  if (node->of != NULL) shim_link_drained(node->of);
+  if (node->of != NULL) shim_link_drained(node->of, node->weight);
   free(node);
 }
 
@@ -276,7 +276,7 @@ uint32_t shim_queue_drain(shim_queue *queue, shim_event *events, uint32_t capaci
   while (taken != NULL) {
     shim_node *node = taken;
     taken = node->next;
-    if (node->of != NULL) shim_link_drained(node->of);
+    if (node->of != NULL) shim_link_drained(node->of, node->weight);
     free(node);
   }
   return count;

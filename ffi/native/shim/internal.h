@@ -10,7 +10,8 @@
 typedef struct shim_node {
   struct shim_node *next;
   shim_event event;
-  shim_link *of; /* retained; told by shim_link_drained when the event is taken, or NULL */
+  shim_link *of;   /* retained; told by shim_link_drained when the event is taken, or NULL */
+  uint64_t weight; /* of the event's message: the bytes that it counts for in `of` */
 } shim_node;
 
 /* Appends the node; the queue owns it, and what its event holds, from now on. */
@@ -33,8 +34,12 @@ void shim_wait_cancel_all(shim_wait *waits);
 /* doorbell.c: makes a pair of connected stream sockets. 0 or a negative errno. */
 int32_t shim_bell_pair(int32_t ends[2]);
 
+/* weight.c: roughly the bytes of memory that a message holds. */
+uint64_t shim_message_weight(void *message);
+
 /* links.c */
-void shim_link_drained(shim_link *link); /* an event that counted was taken; drops its reference */
+void shim_link_drained(shim_link *link,
+                       uint64_t weight); /* an event that counted was taken; drops its reference */
 void shim_link_reject(shim_link *link); /* cancels a link that nobody took, and drops its owner's reference */
 void shim_link_hand_over(shim_link *link); /* the owner of the queue owns the link from now on */
 /* Takes the ownership of a link of this list that the owner of the queue has, or returns NULL. Under the lock of

@@ -20,9 +20,10 @@
 
 #include "internal.h"
 
-/* A link with more undrained messages than this is suspended until there are half as many. Half, so that a drainer who
+/* A link with more undrained messages, or bytes in them, than this is suspended until there are half as many. Half, so that a drainer who
  * takes them one at a time does not suspend and resume for each. */
 #define MAX_UNDRAINED 64
+#define MAX_UNDRAINED_BYTES (UINT64_C(16) << 20)
 
 /* What to call when a link becomes invalid. */
 struct death_call {
@@ -45,6 +46,7 @@ struct shim_link {
   shim_node *last; /* the place for the final event, until it is queued */
   struct death_call *death_calls;
   uint32_t undrained;
+  uint64_t undrained_bytes;
   uint32_t under_way; /* requests and barriers that have not ended yet */
   bool suspended;
   bool activated;
@@ -111,7 +113,9 @@ static void push_counted(shim_link *link, shim_node *node) {
   retain(link);
   pthread_mutex_lock(&link->lock);
   link->undrained++;
-  if (link->undrained > MAX_UNDRAINED && !link->suspended && !link->cancelled) {
+  link->undrained_bytes += node->weight;
+  bool many = link->undrained > MAX_UNDRAINED || link->undrained_bytes > MAX_UNDRAINED_BYTES;
+  if (many && !link->suspended && !link->cancelled) {
     link->suspended = true;
     xpc_connection_suspend(link->connection);
   }
@@ -120,11 +124,13 @@ static void push_counted(shim_link *link, shim_node *node) {
   shim_queue_push(link->queue, node);
 }
 
-void shim_link_drained(shim_link *link) {
+void shim_link_drained(shim_link *link, uint64_t weight) {
   pthread_mutex_lock(&link->lock);
   link->undrained--;
+  link->undrained_bytes -= weight;
+  bool few = link->undrained <= MAX_UNDRAINED / 2 && link->undrained_bytes <= MAX_UNDRAINED_BYTES / 2;
   /* A cancel clears `suspended`: it has resumed the connection itself, and a second resume aborts. */
-  if (link->suspended && link->undrained <= MAX_UNDRAINED / 2) {
+  if (link->suspended && few) {
     link->suspended = false;
     xpc_connection_resume(link->connection);
   }
@@ -136,6 +142,7 @@ static void on_message(shim_link *link, xpc_object_t message) {
   shim_node *node = calloc(1, sizeof *node);
   if (node == NULL) return; /* dropped: its sender, if it waits for a reply, is told so by XPC */
   node->event = (shim_event){.kind = SHIM_EVENT_MESSAGE, .source = link->id, .object = xpc_retain(message)};
+  node->weight = shim_message_weight(message);
   push_counted(link, node);
 }
 

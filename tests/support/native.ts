@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { pooledMap } from "@std/async/pool";
 import { ROOT } from "../../ffi/build/root.ts";
 import { fetchZig, runZig, type Zig, ZIG_VERSION } from "../../ffi/build/zig.ts";
 import { hostTarget } from "../../ffi/targets.ts";
@@ -177,8 +178,13 @@ async function makeLibrary(mode: Mode): Promise<string> {
     // clang's own -r with a sanitizer would put the sanitizer in as well.
     const work = await Deno.makeTempDir({ dir: folder });
     try {
-      await run(mode, [...flags, "-c", ...paths], what, work);
-      const objects = files.map((file) => file.replace(/^.*\/(.*)\.c$/, "$1.o"));
+      // Files of different folders may have one name, so that each object has its folder in its own.
+      const compile = async (file: string): Promise<string> => {
+        const object = file.replaceAll("/", "-").replace(/\.c$/, ".o");
+        await run(mode, [...flags, "-c", `${ROOT}/${file}`, "-o", object], what, work);
+        return object;
+      };
+      const objects = await Array.fromAsync(pooledMap(navigator.hardwareConcurrency, files, compile));
       await run(mode, ["-nostdlib", "-r", ...objects, "-o", output], what, work);
     } finally {
       await Deno.remove(work, { recursive: true });

@@ -37,7 +37,11 @@ export class Revisions {
     const { queue: { library: { shim } }, revision, parked, gone, name } = this.#place;
     const current = shim.shim_revision_wait(revision, parked.address, gone, after, spin, milliseconds);
     if (current !== after) return current;
-    if (gone !== null && shim.shim_word_load(gone) !== 0) throw goneError(name);
+    if (gone !== null && shim.shim_word_load(gone) !== 0) {
+      // XPC's thread told this thread before the event loop could hear of it: all calls agree from now on.
+      this.#life.ended ??= { error: goneError(name) };
+      this.#check();
+    }
     throw timeoutError(`see a change of "${name}"`, milliseconds);
   }
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "inputs.h"
+#include <xpc/linux.h>
+
 #include "internal.h"
 
 void fuzz_fail(const char *file, int line, const char *text) {
@@ -20,7 +22,7 @@ void fuzz_fail(const char *file, int line, const char *text) {
 }
 
 static int make_memory(int seals) {
-  int fd = xpc_memfd("fuzz");
+  int fd = xpc_linux_memfd("fuzz");
   FUZZ_REQUIRE(fd >= 0 && ftruncate(fd, FUZZ_MEMORY_BYTES) == 0 && fcntl(fd, F_ADD_SEALS, seals) == 0);
   return fd;
 }

@@ -137,26 +137,6 @@ static void wrong_reply(void) {
   });
 }
 
-static dispatch_source_t make_source(void) {
-  return dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, STDIN_FILENO, 0, NULL);
-}
-
-static void inactive_source(void) { dispatch_release(make_source()); }
-
-static void resumed_source(void) {
-  dispatch_source_t source = make_source();
-  dispatch_resume(source);
-  dispatch_resume(source);
-}
-
-static void resumed_queue(void) { dispatch_resume(dispatch_queue_create(NULL, NULL)); }
-
-static void closed_descriptor(void) {
-  dispatch_source_t source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, 987, 0, NULL);
-  dispatch_activate(source);
-  dispatch_semaphore_wait(dispatch_semaphore_create(0), dispatch_time(0, 10 * (int64_t)NSEC_PER_SEC));
-}
-
 static const struct {
   const char *name;
   void (*run)(void);
@@ -179,10 +159,6 @@ static const struct {
   {"a message on a peer without a handler", no_handler, "without a handler"},
   {"releasing the runtime's reference", released_peer, "release"}, /* whichever side notices first */
   {"a reply through the wrong connection", wrong_reply, "a reply through the wrong connection"},
-  {"last release of an inactive source", inactive_source, "a source that was never activated"},
-  {"resuming an active source", resumed_source, "a source is not suspended"},
-  {"resuming a queue", resumed_queue, "a serial queue is not suspended"},
-  {"a source of a closed descriptor", closed_descriptor, "descriptor 987 is not open"},
 };
 
 int run_role(const char *role, char **arguments) {

@@ -349,8 +349,8 @@ static void killed(void) {
   shim_event event;
   REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
   shim_link *peer = event.link;
-  shim_owner *owner = shim_owner_create(words, 128, 2, 5, &words[64]);
-  REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_died, owner) == 0);
+  shim_owner *owner = shim_owner_create(words, NULL, 128, 2, 5, &words[64]);
+  REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_death_call(), owner) == 0);
   shim_link_activate(peer);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
   CHECK(xpc_dictionary_get_int64(event.object, "number") == child);
@@ -382,19 +382,19 @@ static void owners(void) {
   struct pair pair = open_pair();
   _Atomic uint32_t words[3] = {1, 2, 1};
   _Atomic uint32_t gone = 0;
-  shim_owner *first = shim_owner_create(words, 4, 3, 1, &gone),
-             *second = shim_owner_create(words, 4, 3, 2, NULL);
+  shim_owner *first = shim_owner_create(words, NULL, 4, 3, 1, &gone),
+             *second = shim_owner_create(words, NULL, 4, 3, 2, NULL);
   REQUIRE(first != NULL && second != NULL);
-  CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0);
+  CHECK(shim_link_on_death(pair.link, shim_owner_death_call(), first) == 0);
   shim_link_forget_death(pair.link, first);
   shim_link_cancel(pair.link);
   shim_event event;
   REQUIRE(expect(pair.client, &event, SHIM_EVENT_ERROR, pair.link));
-  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0);     /* forgotten before */
-  CHECK(shim_link_on_death(pair.link, shim_owner_died, first) == 0); /* invalid already: at once */
+  CHECK(atomic_load(&words[0]) == 1 && atomic_load(&gone) == 0);             /* forgotten before */
+  CHECK(shim_link_on_death(pair.link, shim_owner_death_call(), first) == 0); /* invalid already: at once */
   CHECK(atomic_load(&words[0]) == SHIM_MUTEX_ABANDONED && atomic_load(&words[2]) == SHIM_MUTEX_ABANDONED);
   CHECK(atomic_load(&words[1]) == 2 && atomic_load(&gone) == 1);
-  CHECK(shim_link_on_death(pair.link, shim_owner_died, second) == 0);
+  CHECK(shim_link_on_death(pair.link, shim_owner_death_call(), second) == 0);
   CHECK(atomic_load(&words[1]) == SHIM_MUTEX_ABANDONED);
   shim_link_forget_death(pair.link, second);
   shim_link_release(pair.link); /* forgets the first by itself */

@@ -13,7 +13,7 @@
  *
  * Conventions: functions that can fail return 0 or a negative errno; the caller is never left with half
  * a result. Everything that is read from shared memory is read once. No function here blocks unless its
- * name says wait, stop or destroy. XPC objects are `void *` in this header, so that callers that must not
+ * name says wait. XPC objects are `void *` in this header, so that callers that must not
  * know XPC's types (Swift, JavaScript) need no other header.
  */
 #ifndef XPC_SHMEM_SHIM_H
@@ -53,7 +53,7 @@ enum shim_error {
   SHIM_ERROR_INTERRUPTED = 1, /* the connection lives on; the next send starts the service again */
   SHIM_ERROR_INVALID = 2,     /* terminal */
   SHIM_ERROR_TERMINATING = 3, /* the system is about to stop this process */
-  SHIM_ERROR_REQUIREMENT = 4, /* the peer does not meet the code-signing requirement */
+  SHIM_ERROR_REQUIREMENT = 4, /* the peer fails the code-signing requirement: the link cancels itself */
 };
 
 /* 32 bytes, no padding: read by JavaScript through a DataView. */
@@ -157,7 +157,7 @@ typedef struct shim_owner shim_owner;
 /*
  * What to do when `owner` dies: each of the `count` mutexes that lie `stride` bytes apart from `mutexes` on and
  * that it holds is abandoned (shim_mutex_abandon); the threads that wait for one of the `count` revisions from
- * `revisions` on look again; the word `gone` (may be NULL) becomes 1. NULL when no memory can be had. The words
+ * `revisions` (may be NULL) on look again; the word `gone` (may be NULL) becomes 1. NULL when no memory can be had. The words
  * stay mapped until shim_owner_free.
  */
 SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count,

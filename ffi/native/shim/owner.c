@@ -38,7 +38,7 @@ static void abandon_all(void *context) {
     size_t offset = (size_t)i * dead->stride;
     (void)shim_mutex_abandon(dead->mutexes + offset, dead->owner); /* most of them it did not hold */
     /* It may have died between the new revision and the wake of those who wait for it. */
-    shim_revision_recheck(dead->revisions + offset);
+    if (dead->revisions != NULL) shim_revision_recheck(dead->revisions + offset);
   }
 }
 

@@ -186,8 +186,7 @@ Deno.test("compareTable() finds a symbol that macOS does not have", async () => 
 
 Deno.test("compareTable() finds functions and variables that are confused", async () => {
   const table = {
-    xpc_release: { type: "pointer" }, // the address of a function is right
-    xpc_retain: { type: "u64" },
+    xpc_retain: { type: "pointer" },
     _xpc_type_bool: { parameters: [], result: "pointer" },
     _xpc_type_data: { type: "u32" },
   } as const satisfies Deno.ForeignLibraryInterface;

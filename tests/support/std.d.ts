@@ -40,6 +40,14 @@ declare module "@std/async/delay" {
     options?: { signal?: AbortSignal; persistent?: boolean },
   ): Promise<void>;
 }
+declare module "@std/async/pool" {
+  /** Runs at most `limit` calls at once; yields what they resolve to, in the order of the items. */
+  export function pooledMap<T, R>(
+    limit: number,
+    items: Iterable<T>,
+    run: (item: T) => Promise<R>,
+  ): AsyncIterableIterator<R>;
+}
 declare module "@std/fmt/bytes" {
   export function format(bytes: number, options?: { binary?: boolean }): string;
 }

@@ -78,7 +78,8 @@ static bool read_packet(const uint8_t **data, size_t *size, struct packet *packe
   return true;
 }
 
-static void send_packet(int fd, const struct packet *packet) {
+/* Whether a packet with bytes was sent. */
+static bool send_packet(int fd, const struct packet *packet) {
   union {
     char bytes[CMSG_SPACE((FUZZ_MAX_DESCRIPTORS + 1) * sizeof(int))];
     struct cmsghdr alignment;
@@ -107,13 +108,19 @@ static void send_packet(int fd, const struct packet *packet) {
   poll_until(fd, POLLOUT);
   /* It fails where the receiver hung up on what it refuses, which is right. */
   ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
-  (void)sent;
   for (size_t i = 0; i < count; i++) xpc_close(fds[i]);
+  return sent > 0;
 }
 
-static void send_packets(int fd, const uint8_t *data, size_t size) {
+/* Whether the first packet has bytes: with it a listener learns of its client. */
+static bool send_packets(int fd, const uint8_t *data, size_t size) {
   struct packet packet;
-  for (int i = 0; i < FUZZ_MAX_PACKETS && read_packet(&data, &size, &packet); i++) send_packet(fd, &packet);
+  bool has_spoken = false;
+  for (int i = 0; i < FUZZ_MAX_PACKETS && read_packet(&data, &size, &packet); i++) {
+    bool sent = send_packet(fd, &packet);
+    if (i == 0) has_spoken = sent;
+  }
+  return has_spoken;
 }
 
 /* ------------------------------------------------------------------------------------ the service ---- */
@@ -171,9 +178,9 @@ static int connect_raw(const char *name) {
 
 static void attack_service(const uint8_t *data, size_t size) {
   int fd = connect_raw(SERVICE);
-  send_packets(fd, data, size);
+  bool has_spoken = send_packets(fd, data, size);
   close(fd);
-  await(peer_over);
+  if (has_spoken) await(peer_over);
 }
 
 /* ------------------------------------------------------------------------------------- the client ---- */
@@ -242,7 +249,8 @@ static void start(void) {
   close(fuzz_descriptor(0));
   start_hostile();
   start_service();
-  attack_service(NULL, 0);
+  const uint8_t packet[] = {0, 1, 0, 'x'}; /* no descriptors, one byte */
+  attack_service(packet, sizeof packet);
   attack_client(NULL, 0);
   descriptors_before = fuzz_count_descriptors();
 }

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "5a6b0a2b58c3ea4a39c9844fa18e91c31d54aa87b978d298d9e4e1f2ee976146",
-    byteLength: 78288,
+    sha256: "15b4f02d310263f957cc011b3576c7ab32b7f3b5eba1e8512a3202f9df21d54b",
+    byteLength: 79952,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "f9bae8a7e38a0df9a8b41b030202f08753ab22461e34ea575e708a7d347d6994",
-    byteLength: 34406,
+    sha256: "36ffeba5e57d89aaa642619ad400706ba2c42fe67829a089525b563306a5b9d6",
+    byteLength: 39944,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "242eea8dc02026ea74c30cc12ceaba0cb605244d4887fd33acccfa300f87c007",
-    byteLength: 106864,
+    sha256: "a07f5f56f309414d2c12c1f7f4b3d2549083b71dce1f7c7214075c79cb71836e",
+    byteLength: 117360,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "4c11600a40ed25845e9ce13f74c669d45b56d9725f5082b50d6bf078ef34f8a9",
-    byteLength: 109160,
+    sha256: "3f1ed546347984867729863a1181f22232852a7d03fb11c4e7924a7ef6f296de",
+    byteLength: 119168,
   },
 };

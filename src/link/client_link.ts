@@ -88,6 +88,8 @@ export class ClientLink implements LinkEnd {
   readonly #notes: CommitNotes;
   readonly #regions = new Set<LinkedRegion>();
   readonly #parked = new Map<number, ParkedWord>();
+  /** The server's parked words by the number of the region: an address takes longer to make than a commit. */
+  readonly #serverParked: Address[] = [];
   readonly #unused = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
   #orphaned = false;
@@ -219,7 +221,7 @@ export class ClientLink implements LinkEnd {
   /** Wakes the server by a message where it gave us no bell, and someone there waits. */
   committed(index: number): void {
     if (this.#serverBell.known) return;
-    const parked = this.server.word(serverParkedAt(index));
+    const parked = this.#serverParked[index] ??= this.server.word(serverParkedAt(index));
     if (this.queue.library.shim.shim_word_load(parked) !== 0) this.#notes.send(index);
   }
 

@@ -86,3 +86,22 @@ export const libxpc = {
   _xpc_type_array: { type },
   _xpc_type_dictionary: { type },
 } as const satisfies Deno.ForeignLibraryInterface;
+
+/** Values that a first connection does not send or receive: what makes and reads them is bound when it is needed. */
+export const LIBXPC_LATER: ReadonlySet<keyof typeof libxpc> = new Set([
+  "xpc_int64_create",
+  "xpc_double_create",
+  "xpc_double_get_value",
+  "xpc_date_create",
+  "xpc_date_get_value",
+  "xpc_data_create",
+  "xpc_data_get_length",
+  "xpc_data_get_bytes_ptr",
+  "xpc_uuid_create",
+  "xpc_uuid_get_bytes",
+  "xpc_fd_dup",
+  "xpc_array_append_value",
+  "xpc_array_get_value",
+  "xpc_transaction_begin",
+  "xpc_transaction_end",
+]);

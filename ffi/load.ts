@@ -4,8 +4,9 @@
  * @module
  */
 import { libdispatch } from "./libdispatch.ts";
-import { libxpc } from "./libxpc.ts";
-import { shim } from "./shim.ts";
+import { Binder } from "./bind.ts";
+import { libxpc, LIBXPC_LATER } from "./libxpc.ts";
+import { shim, SHIM_LATER } from "./shim.ts";
 import { hostTarget, type Target } from "./targets.ts";
 
 /** The version of `shim.h` that the tables here describe. */
@@ -52,7 +53,7 @@ async function open(): Promise<Library> {
   }
   const path = await locate(target);
   try {
-    return bind(path, target);
+    return openLibraries(path, target);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const named = environment("XPC_SHMEM_LIBRARY");
@@ -82,16 +83,17 @@ function environment(name: string): string | undefined {
   return state === "granted" ? Deno.env.get(name) : undefined;
 }
 
-function bind(path: string, target: Target): Library {
+function openLibraries(path: string, target: Target): Library {
   // The system's libraries are in no file on macOS; on Linux the library brings them with it.
   const system = target.os === "macos" ? "/usr/lib/libSystem.B.dylib" : path;
-  const native = Deno.dlopen(path, shim).symbols;
+  const binder = new Binder();
+  const native = binder.bind(path, shim, SHIM_LATER);
   const version = native.shim_version();
   if (version !== SHIM_VERSION) {
     throw new TypeError(`it has version ${version} of the shim, this package needs ${SHIM_VERSION}`);
   }
   return {
-    xpc: Deno.dlopen(system, libxpc).symbols,
+    xpc: binder.bind(system, libxpc, LIBXPC_LATER),
     dispatch: Deno.dlopen(system, libdispatch).symbols,
     shim: native,
     path,

@@ -13,7 +13,7 @@ import { round } from "./statistics.ts";
 
 /** How long frames are counted when all has recovered, and how much longer if there is none, in milliseconds. */
 const AFTERWARDS = 300;
-const MOST_AFTERWARDS = 5000;
+const MAX_AFTERWARDS = 5000;
 
 /**
  * Kills a process of a run, and waits until all goes on.
@@ -44,7 +44,7 @@ function counter(survivor: Child<{ progress: { frames: number } }, never>): () =
     const enough = performance.now() + AFTERWARDS;
     for (;;) {
       const count = (survivor.latest("progress")?.frames ?? 0) - frames;
-      if (performance.now() > (count > 0 ? enough : enough + MOST_AFTERWARDS)) return count;
+      if (performance.now() > (count > 0 ? enough : enough + MAX_AFTERWARDS)) return count;
       await delay(10);
     }
   };

@@ -1,7 +1,12 @@
+import { load } from "../../ffi/load.ts";
+import type { XpcObject } from "../../ffi/types.ts";
 import { Broker } from "./broker.ts";
 import type { WorkerCommand, WorkerReport } from "./broker_worker.ts";
 // The import makes the worker's module part of this package's module graph: a registry delivers it with the others.
 import "./broker_worker.ts";
+
+/** A descriptor to duplicate; where it is closed, the broker runs in the realm. */
+const STDERR = 2;
 
 /** A broker that this process runs. */
 export interface EmbeddedBroker {
@@ -31,7 +36,7 @@ export async function startInRealm(service: string): Promise<EmbeddedBroker> {
 /** Starts a broker in a worker; gives `undefined` if there can be none. */
 async function startInWorker(service: string): Promise<EmbeddedBroker | undefined> {
   const module = new URL("./broker_worker.ts", import.meta.url);
-  if (!mayLoad(module)) return undefined;
+  if (!mayLoad(module) || !await hasDescriptors()) return undefined;
   const worker = new Worker(module, { type: "module", name: "xpc-shmem broker" });
   const started = Promise.withResolvers<boolean>();
   const closed = Promise.withResolvers<string>();
@@ -57,6 +62,22 @@ async function startInWorker(service: string): Promise<EmbeddedBroker | undefine
       await closed.promise;
     },
   };
+}
+
+/** How many descriptors a worker and its connections need at most. */
+const WORKER_DESCRIPTORS = 16;
+
+/** Whether enough descriptors are left for a worker: without them the runtime ends the process. */
+async function hasDescriptors(): Promise<boolean> {
+  const { xpc } = await load();
+  const held: XpcObject[] = [];
+  for (let count = 0; count < WORKER_DESCRIPTORS; count++) {
+    const duplicate = xpc.xpc_fd_create(STDERR);
+    if (duplicate === null) break;
+    held.push(duplicate);
+  }
+  for (const duplicate of held) xpc.xpc_release(duplicate);
+  return held.length === WORKER_DESCRIPTORS;
 }
 
 /** Whether this realm may start a worker of a module. It never asks: a prompt would surprise the user. */

@@ -176,7 +176,7 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Another broker: who served is in the right against who came while there was none. */
+  /** Registers at the next broker. A server that was there before takes the name back from one that came meanwhile. */
   async #again(): Promise<void> {
     if (this.#generation === 0 || this.#closing !== undefined) return;
     try {

@@ -6,4 +6,5 @@
  */
 import { load } from "../../ffi/load.ts";
 
-await load();
+const { shim } = await load();
+shim.shim_memory_page_size(); // has everything bound that is bound at its first use

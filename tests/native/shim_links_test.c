@@ -451,7 +451,7 @@ static void entries(void) {
 }
 
 const struct test tests[] = {
-  {"links: a queue goes with what is on it, and nobody waits for ever", released_with_events},
+  {"links: a queue goes with what is on it, and no wait is left", released_with_events},
   {"links: requests, replies, barriers, and a cancel in between", requests},
   {"links: a link that never lived ends like any other", ends_before_it_starts},
   {"links: what nobody drains stays in the sender", backpressure},

@@ -414,7 +414,7 @@ static void hostile_services(void) {
   service_address("hostile", &address);
   int server = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   REQUIRE(bind(server, (struct sockaddr *)&address, sizeof address) == 0 && listen(server, 10) == 0);
-  static dispatch_semaphore_t errors; /* kept for ever: late final errors may still signal it */
+  static dispatch_semaphore_t errors; /* never released: late final errors may still signal it */
   errors = dispatch_semaphore_create(0);
   size_t fds = 0;
   for (int i = 0; i < 1000; i++) {

@@ -1,5 +1,7 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { libxpc, LIBXPC_LATER } from "../../ffi/libxpc.ts";
 import { load } from "../../ffi/load.ts";
+import { shim, SHIM_LATER } from "../../ffi/shim.ts";
 
 const { path } = await load();
 
@@ -58,4 +60,14 @@ Deno.test({
 
 Deno.test("load() without --allow-ffi names the permission", async () => {
   assertStringIncludes(await loading({}, []), "NotCapable: Requires ffi access");
+});
+
+Deno.test("load() binds what a first connection does not need at its first use, and finds all of it", async () => {
+  const { shim: functions, xpc } = await load();
+  assert(Object.keys(shim).every((name) => functions[name as keyof typeof functions] !== null));
+  assert(Object.keys(libxpc).every((name) => xpc[name as keyof typeof xpc] !== undefined));
+  assertEquals(functions.shim_memory_page_size() % 4096n, 0n);
+  for (const [table, names] of [[functions, SHIM_LATER], [xpc, LIBXPC_LATER]] as const) {
+    for (const name of names) assert(!Object.hasOwn(table, name) && name in table, name);
+  }
 });

@@ -41,7 +41,7 @@ void *xpc_block_copy(const void *source) {
   if (flags & BLOCK_IS_GLOBAL) return block;
   if (flags & BLOCK_NEEDS_FREE) {
     do {
-      if ((flags & BLOCK_REFCOUNT_MASK) == BLOCK_REFCOUNT_MASK) return block; /* stays for ever */
+      if ((flags & BLOCK_REFCOUNT_MASK) == BLOCK_REFCOUNT_MASK) return block; /* never freed */
     } while (!atomic_compare_exchange_weak(&block->flags, &flags, flags + 2));
     return block;
   }

@@ -67,7 +67,7 @@ RUNTIME void _Block_object_dispose(const void *object, const int flags);
 static void retain(_Atomic int32_t *flags) {
   int32_t value = atomic_load_explicit(flags, memory_order_relaxed);
   do {
-    if ((value & REFCOUNT_MASK) == REFCOUNT_MASK) return; /* so many that it stays for ever */
+    if ((value & REFCOUNT_MASK) == REFCOUNT_MASK) return; /* so many that it is never freed */
   } while (!atomic_compare_exchange_weak(flags, &value, value + 2));
 }
 

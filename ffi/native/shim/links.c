@@ -152,7 +152,7 @@ static void on_peer(shim_link *link, xpc_connection_t connection) {
     refuse(connection);
     return;
   }
-  /* Borrowed from the runtime, which gives it up after its final event; the link has its own reference. */
+  /* Borrowed from the runtime, which releases it after its final event; the link has its own reference. */
   shim_link *peer = create(link->queue, (xpc_connection_t)xpc_retain(connection));
   if (peer == NULL) { /* and refused already */
     free(node);

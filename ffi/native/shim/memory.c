@@ -152,7 +152,7 @@ int shim_memory_open(void *shmem, uint64_t length, shim_mapping *mapping) {
   return 0;
 }
 
-/* What a received descriptor must be before its pages are touched: as long as was said, for ever. */
+/* What a received descriptor must be before its pages are touched: as long as the sender said, and unable to shrink. */
 static int check_descriptor(int fd, size_t mapped) {
 #if defined(__linux__)
   return -xpc_linux_shmem_check(fd, mapped);

@@ -10,7 +10,7 @@ import { nodeOf, write } from "./wire_format.ts";
 import { RawConnection } from "./raw.ts";
 import type { ContractTest } from "./suite.ts";
 
-/** So that nothing that fails waits for ever. */
+/** Ends the waits of a test that fails. */
 const patience = (): AbortSignal => AbortSignal.timeout(60_000);
 
 const program = decodeURIComponent(new URL("./app.ts", import.meta.url).pathname);

@@ -114,7 +114,7 @@ XPC_EXPORT void xpc_connection_send_message_with_reply(xpc_connection_t connecti
                                                        xpc_handler_t handler);
 
 /* Sends, and waits for the reply (+1; a dictionary or an error). Never from the connection's own event
- * handler, which holds the reply back: that waits for ever. */
+ * handler, which holds the reply back: such a wait never ends. */
 XPC_EXPORT XPC_WARN_RESULT XPC_RETURNS_RETAINED
 xpc_object_t xpc_connection_send_message_with_reply_sync(xpc_connection_t connection, xpc_object_t message);
 

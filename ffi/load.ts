@@ -84,6 +84,14 @@ function environment(name: string): string | undefined {
 }
 
 function openLibraries(path: string, target: Target): Library {
+  const isAllowed = (descriptor: Deno.FfiPermissionDescriptor): boolean => {
+    return Deno.permissions.querySync(descriptor).state === "granted";
+  };
+  if (!isAllowed({ name: "ffi" }) && isAllowed({ name: "ffi", path })) {
+    throw new Deno.errors.NotCapable(
+      `Cannot use the native library with --allow-ffi=${path}: mapped memory has no path. Run Deno with --allow-ffi`,
+    );
+  }
   // The system's libraries are in no file on macOS; on Linux the library brings them with it.
   const system = target.os === "macos" ? "/usr/lib/libSystem.B.dylib" : path;
   const binder = new Binder();

@@ -62,6 +62,11 @@ Deno.test("load() without --allow-ffi names the permission", async () => {
   assertStringIncludes(await loading({}, []), "NotCapable: Requires ffi access");
 });
 
+Deno.test("load() with --allow-ffi=PATH says that FFI must be allowed without a path", async () => {
+  const said = await loading({}, [`--allow-ffi=${path}`]);
+  assertStringIncludes(said, "Run Deno with --allow-ffi");
+});
+
 Deno.test("load() binds what a first connection does not need at its first use, and finds all of it", async () => {
   const { shim: functions, xpc } = await load();
   assert(Object.keys(shim).every((name) => functions[name as keyof typeof functions] !== null));

@@ -11,12 +11,8 @@ const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname);
 /** Folders of C sources. Those for macOS only are compiled by `deno task build`. */
 const FOLDERS = ["ffi/native", "tests/native"];
 
-/**
- * Not in the style: the sources of the shim, which are being rewritten, and a header of macros in which clang-format
- * takes a product, `(index) * SIZE`, for a cast.
- */
-const EXCEPTIONS =
-  /^ffi\/native\/include\/shmem_layout|^ffi\/native\/include\/shim|^ffi\/native\/shim\/(?!memory|cgroup)|^tests\/native\/shim_(links|mutex|revisions)_/;
+/** Not in the style: a header of macros in which clang-format takes a product, `(index) * SIZE`, for a cast. */
+const EXCEPTIONS = /^ffi\/native\/include\/shmem_layout/;
 
 const FLAGS = [
   "-std=c11",

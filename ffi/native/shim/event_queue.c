@@ -56,9 +56,9 @@ struct shim_queue {
 
 /* Ends a node that nobody will drain. */
 static void discard(shim_node *node) {
-  if (node->event.object != NULL) xpc_release(node->event.object);
-  if (node->event.link != NULL) shim_link_reject(node->event.link);
-  if (node->of != NULL) shim_link_drained(node->of, node->weight);
+  if (node->event.object) xpc_release(node->event.object);
+  if (node->event.link) shim_link_reject(node->event.link);
+  if (node->of) shim_link_drained(node->of, node->weight);
   free(node);
 }
 
@@ -73,7 +73,7 @@ static void close_queue(shim_queue *queue) {
   queue->first = NULL;
   queue->end = &queue->first;
   pthread_mutex_unlock(&queue->lock);
-  while (node != NULL) {
+  while (node) {
     shim_node *next = node->next;
     discard(node);
     node = next;
@@ -86,7 +86,7 @@ static void close_queue(shim_queue *queue) {
 static void end_waits(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
   shim_wait_cancel_all(queue->waits);
-  while (queue->waits != NULL) pthread_cond_wait(&queue->changed, &queue->lock);
+  while (queue->waits) pthread_cond_wait(&queue->changed, &queue->lock);
   pthread_mutex_unlock(&queue->lock);
 }
 
@@ -96,7 +96,7 @@ static void end_links(shim_queue *queue) {
     pthread_mutex_lock(&queue->lock);
     shim_link *link = shim_links_take_owned(queue->links);
     pthread_mutex_unlock(&queue->lock);
-    if (link == NULL) return;
+    if (!link) return;
     /* Without the lock, which the last drop of a link takes itself. */
     shim_link_reject(link);
   }
@@ -104,7 +104,7 @@ static void end_links(shim_queue *queue) {
 
 /* Closes the sockets that a dead realm read, where nobody did. */
 static void close_read_ends(shim_queue *queue) {
-  for (struct read_end *end = queue->read_ends; end != NULL; end = end->next) {
+  for (struct read_end *end = queue->read_ends; end; end = end->next) {
     struct stat status;
     if (fstat(end->fd, &status) != 0) continue;
     if (status.st_dev == end->device && status.st_ino == end->inode) (void)close(end->fd);
@@ -112,7 +112,7 @@ static void close_read_ends(shim_queue *queue) {
 }
 
 static void free_read_ends(shim_queue *queue) {
-  while (queue->read_ends != NULL) {
+  while (queue->read_ends) {
     struct read_end *end = queue->read_ends;
     queue->read_ends = end->next;
     free(end);
@@ -137,7 +137,7 @@ static pthread_key_t queues_of_thread;
 static int key_error;
 
 static void on_thread_end(void *queues) {
-  for (shim_queue *queue = queues; queue != NULL;) {
+  for (shim_queue *queue = queues; queue;) {
     shim_queue *next = queue->next_of_thread;
     on_realm_gone(queue);
     queue = next;
@@ -178,14 +178,14 @@ static void unwatch_thread(shim_queue *queue) {
     (void)pthread_setspecific(queues_of_thread, queue->next_of_thread);
     return;
   }
-  for (shim_queue *other = first; other != NULL; other = other->next_of_thread) {
+  for (shim_queue *other = first; other; other = other->next_of_thread) {
     if (other->next_of_thread == queue) other->next_of_thread = queue->next_of_thread;
   }
 }
 
 int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]) {
   struct read_end *end = malloc(sizeof *end);
-  if (end == NULL) return -ENOMEM;
+  if (!end) return -ENOMEM;
   int32_t error = shim_bell_pair(ends);
   if (error != 0) {
     free(end);
@@ -200,7 +200,7 @@ int32_t shim_queue_open_bell(shim_queue *queue, int32_t ends[2]) {
 }
 
 void shim_queue_forget_bell(shim_queue *queue, int32_t fd) {
-  for (struct read_end **place = &queue->read_ends; *place != NULL; place = &(*place)->next) {
+  for (struct read_end **place = &queue->read_ends; *place; place = &(*place)->next) {
     struct read_end *end = *place;
     if (end->fd != fd) continue;
     *place = end->next;
@@ -211,13 +211,13 @@ void shim_queue_forget_bell(shim_queue *queue, int32_t fd) {
 
 shim_queue *shim_queue_create(int32_t *wake) {
   shim_queue *queue = calloc(1, sizeof *queue);
-  if (queue == NULL) return NULL;
+  if (!queue) return NULL;
   queue->end = &queue->first;
   atomic_init(&queue->references, 1); /* the owner's */
   queue->bell = -1;
   if (pthread_mutex_init(&queue->lock, NULL) != 0) goto no_lock;
   if (pthread_cond_init(&queue->changed, NULL) != 0) goto no_condition;
-  if (wake == NULL) return queue;
+  if (!wake) return queue;
   int32_t ends[2];
   if (shim_queue_open_bell(queue, ends) != 0) goto no_bell;
   queue->bell = ends[1];
@@ -258,25 +258,25 @@ uint32_t shim_queue_drain(shim_queue *queue, shim_event *events, uint32_t capaci
   shim_node *taken = NULL;
   shim_node **end = &taken;
   pthread_mutex_lock(&queue->lock);
-  while (count < capacity && queue->first != NULL) {
+  while (count < capacity && queue->first) {
     shim_node *node = queue->first;
     queue->first = node->next;
     *end = node;
     end = &node->next;
     events[count++] = node->event;
-    if (node->event.link != NULL) shim_link_hand_over(node->event.link);
+    if (node->event.link) shim_link_hand_over(node->event.link);
   }
   *end = NULL;
-  if (queue->first == NULL) {
+  if (!queue->first) {
     queue->end = &queue->first;
     queue->announced = false;
   }
   pthread_mutex_unlock(&queue->lock);
   /* Outside the lock: a link that was suspended resumes here, and XPC may call us back. */
-  while (taken != NULL) {
+  while (taken) {
     shim_node *node = taken;
     taken = node->next;
-    if (node->of != NULL) shim_link_drained(node->of, node->weight);
+    if (node->of) shim_link_drained(node->of, node->weight);
     free(node);
   }
   return count;
@@ -284,8 +284,8 @@ uint32_t shim_queue_drain(shim_queue *queue, shim_event *events, uint32_t capaci
 
 bool shim_queue_wait(shim_queue *queue) {
   pthread_mutex_lock(&queue->lock);
-  while (queue->first == NULL && !queue->finished) pthread_cond_wait(&queue->changed, &queue->lock);
-  bool waiting = queue->first != NULL;
+  while (!queue->first && !queue->finished) pthread_cond_wait(&queue->changed, &queue->lock);
+  bool waiting = queue->first;
   pthread_mutex_unlock(&queue->lock);
   return waiting;
 }

@@ -62,12 +62,12 @@ static void drop(shim_link *link) {
   /* The end of a dead realm may still find the link in the list, but nobody owns it any more, so it is left alone. */
   pthread_mutex_lock(shim_queue_lock(link->queue));
   *link->place = link->next;
-  if (link->next != NULL) link->next->place = link->place;
+  if (link->next) link->next->place = link->place;
   pthread_mutex_unlock(shim_queue_lock(link->queue));
   xpc_release(link->connection);
   pthread_mutex_destroy(&link->lock);
   free(link->last);
-  while (link->death_calls != NULL) {
+  while (link->death_calls) {
     struct death_call *call = link->death_calls;
     link->death_calls = call->next;
     free(call);
@@ -79,7 +79,7 @@ static void drop(shim_link *link) {
 
 /* The exchange makes sure that the owner's reference is dropped once, by the release or by the end of the realm. */
 shim_link *shim_links_take_owned(shim_link *links) {
-  for (shim_link *link = links; link != NULL; link = link->next) {
+  for (shim_link *link = links; link; link = link->next) {
     if (atomic_exchange(&link->owned, false)) return link;
   }
   return NULL;
@@ -140,7 +140,7 @@ void shim_link_drained(shim_link *link, uint64_t weight) {
 
 static void on_message(shim_link *link, xpc_object_t message) {
   shim_node *node = calloc(1, sizeof *node);
-  if (node == NULL) return; /* dropped: its sender, if it waits for a reply, is told so by XPC */
+  if (!node) return; /* dropped: its sender, if it waits for a reply, is told so by XPC */
   node->event = (shim_event){.kind = SHIM_EVENT_MESSAGE, .source = link->id, .object = xpc_retain(message)};
   node->weight = shim_message_weight(message);
   push_counted(link, node);
@@ -148,13 +148,13 @@ static void on_message(shim_link *link, xpc_object_t message) {
 
 static void on_peer(shim_link *link, xpc_connection_t connection) {
   shim_node *node = calloc(1, sizeof *node);
-  if (node == NULL) {
+  if (!node) {
     refuse(connection);
     return;
   }
   /* Borrowed from the runtime, which releases it after its final event; the link has its own reference. */
   shim_link *peer = create(link->queue, (xpc_connection_t)xpc_retain(connection));
-  if (peer == NULL) { /* and refused already */
+  if (!peer) { /* and refused already */
     free(node);
     return;
   }
@@ -165,7 +165,7 @@ static void on_peer(shim_link *link, xpc_connection_t connection) {
 /* Queues the final event if it has come and nothing is under way any more. Under the lock. Its place was allocated with
  * the link: a final event that gets no memory would leave its owner waiting without end. */
 static void push_final(shim_link *link) {
-  if (!link->invalid || link->under_way > 0 || link->last == NULL) return;
+  if (!link->invalid || link->under_way > 0 || !link->last) return;
   shim_node *node = link->last; /* NULL from now on: a request after the end must not bring a second one */
   link->last = NULL;
   node->event = (shim_event){.kind = SHIM_EVENT_ERROR, .source = link->id, .value = SHIM_ERROR_INVALID};
@@ -180,8 +180,7 @@ static void on_invalid(shim_link *link) {
   if (first) {
     /* Under the lock: shim_link_forget_death returns only when none of its calls runs, so that the caller may free the
      * context. The deaths are not held back: a thread may sleep for a mutex that the dead one holds. */
-    for (struct death_call *call = link->death_calls; call != NULL; call = call->next)
-      call->call(call->context);
+    for (struct death_call *call = link->death_calls; call; call = call->next) call->call(call->context);
     push_final(link);
   }
   pthread_mutex_unlock(&link->lock);
@@ -195,7 +194,7 @@ static void on_error(shim_link *link, xpc_object_t error) {
     return;
   }
   shim_node *node = calloc(1, sizeof *node);
-  if (node == NULL) return; /* not final: what follows from it shows at the next send */
+  if (!node) return; /* not final: what follows from it shows at the next send */
   node->event = (shim_event){.kind = SHIM_EVENT_ERROR, .source = link->id, .value = value};
   shim_queue_push(link->queue, node);
   /* A peer that fails the code-signing requirement stays connected unless somebody cancels the connection. */
@@ -223,12 +222,12 @@ static void finish_under_way(shim_link *link, shim_node *node) {
 
 /* Takes over the reference to `connection`, also when it fails. */
 static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
-  shim_link *link = connection == NULL ? NULL : calloc(1, sizeof *link);
-  shim_node *last = link == NULL ? NULL : calloc(1, sizeof *last);
-  if (last == NULL || pthread_mutex_init(&link->lock, NULL) != 0) {
+  shim_link *link = connection ? calloc(1, sizeof *link) : NULL;
+  shim_node *last = link ? calloc(1, sizeof *last) : NULL;
+  if (!last || pthread_mutex_init(&link->lock, NULL) != 0) {
     free(last);
     free(link);
-    if (connection != NULL) {
+    if (connection) {
       refuse(connection);
       xpc_release(connection);
     }
@@ -244,7 +243,7 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
   pthread_mutex_lock(shim_queue_lock(queue));
   link->place = shim_queue_links(queue);
   link->next = *link->place;
-  if (link->next != NULL) link->next->place = &link->next;
+  if (link->next) link->next->place = &link->next;
   *link->place = link;
   pthread_mutex_unlock(shim_queue_lock(queue));
   xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
@@ -263,7 +262,7 @@ static shim_link *create(shim_queue *queue, xpc_connection_t connection) {
 /* For the owner of the queue, who asks for the link. */
 static shim_link *create_owned(shim_queue *queue, xpc_connection_t connection) {
   shim_link *link = create(queue, connection);
-  if (link != NULL) shim_link_hand_over(link);
+  if (link) shim_link_hand_over(link);
   return link;
 }
 
@@ -315,7 +314,7 @@ void shim_link_send(shim_link *link, void *message) {
 int shim_link_request(shim_link *link, void *message, uint32_t request) {
   /* Before anything is sent: from then on the caller is promised one event. */
   shim_node *node = calloc(1, sizeof *node);
-  if (node == NULL) return -ENOMEM;
+  if (!node) return -ENOMEM;
   start_under_way(link);
   xpc_connection_send_message_with_reply(link->connection, message, NULL, ^(xpc_object_t reply) {
     node->event.source = link->id;
@@ -336,7 +335,7 @@ int shim_link_request(shim_link *link, void *message, uint32_t request) {
 
 int shim_link_barrier(shim_link *link, uint32_t request) {
   shim_node *node = calloc(1, sizeof *node);
-  if (node == NULL) return -ENOMEM;
+  if (!node) return -ENOMEM;
   start_under_way(link);
   xpc_connection_send_barrier(link->connection, ^{
     node->event = (shim_event){.kind = SHIM_EVENT_BARRIER, .source = link->id, .request = request};
@@ -366,7 +365,7 @@ uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {
   if (size == 0) return 0;
   buffer[0] = '\0';
   char *reason = xpc_connection_copy_invalidation_reason(link->connection);
-  if (reason == NULL) return 0;
+  if (!reason) return 0;
   (void)snprintf(buffer, size, "%s", reason); /* for people, who do without the end of a long one */
   free(reason);
   return (uint32_t)strlen(buffer);
@@ -385,7 +384,7 @@ void shim_link_reject(shim_link *link) {
 
 int shim_link_on_death(shim_link *link, void (*call)(void *context), void *context) {
   struct death_call *added = malloc(sizeof *added);
-  if (added == NULL) return -ENOMEM;
+  if (!added) return -ENOMEM;
   pthread_mutex_lock(&link->lock);
   *added = (struct death_call){.next = link->death_calls, .call = call, .context = context};
   link->death_calls = added;
@@ -397,7 +396,7 @@ int shim_link_on_death(shim_link *link, void (*call)(void *context), void *conte
 void shim_link_forget_death(shim_link *link, void *context) {
   struct death_call *found = NULL;
   pthread_mutex_lock(&link->lock);
-  for (struct death_call **place = &link->death_calls; *place != NULL; place = &(*place)->next) {
+  for (struct death_call **place = &link->death_calls; *place; place = &(*place)->next) {
     if ((*place)->context != context) continue;
     found = *place;
     *place = found->next;

@@ -54,14 +54,14 @@ int32_t shim_mutex_wait_until(void *word, uint32_t owner, uint32_t spin, uint64_
   } while (shim_spin_on(&spinning, deadline));
   if (spin == SHIM_SPIN_ONLY) return SHIM_MUTEX_TIMED_OUT;
   for (;;) {
-    if (cancelled != NULL && atomic_load(cancelled) != 0) return SHIM_MUTEX_CANCELLED;
+    if (cancelled && atomic_load(cancelled) != 0) return SHIM_MUTEX_CANCELLED;
     uint64_t left = 0;
     if (deadline != UINT64_MAX) {
       uint64_t now = shim_now();
       if (now >= deadline) return SHIM_MUTEX_TIMED_OUT;
       left = deadline - now;
     }
-    if (cancelled != NULL && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
+    if (cancelled && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
     /* Say that somebody waits before sleeping on exactly that state; who takes the mutex after a wait
      * keeps the bit, since others may wait still. */
     if ((seen & SHIM_MUTEX_CONTENDED) != 0 ||

@@ -21,7 +21,7 @@ struct shim_owner {
 shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count, uint32_t owner,
                               void *gone) {
   shim_owner *made = malloc(sizeof *made);
-  if (made == NULL) return NULL;
+  if (!made) return NULL;
   *made = (shim_owner){.mutexes = mutexes,
                        .revisions = revisions,
                        .stride = stride,
@@ -33,12 +33,12 @@ shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, u
 
 static void abandon_all(void *context) {
   shim_owner *dead = context;
-  if (dead->gone != NULL) atomic_store(dead->gone, 1);
+  if (dead->gone) atomic_store(dead->gone, 1);
   for (uint32_t i = 0; i < dead->count; i++) {
     size_t offset = (size_t)i * dead->stride;
     (void)shim_mutex_abandon(dead->mutexes + offset, dead->owner); /* most of them it did not hold */
     /* It may have died between the new revision and the wake of those who wait for it. */
-    if (dead->revisions != NULL) shim_revision_recheck(dead->revisions + offset);
+    if (dead->revisions) shim_revision_recheck(dead->revisions + offset);
   }
 }
 

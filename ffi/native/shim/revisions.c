@@ -29,19 +29,19 @@ struct shim_audience {
 shim_audience *shim_audience_create(void) { return calloc(1, sizeof(shim_audience)); }
 
 void shim_audience_free(shim_audience *audience) {
-  if (audience == NULL) return;
+  if (!audience) return;
   free(audience->members);
   free(audience);
 }
 
 int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t count, int32_t bell) {
   uint32_t place = 0;
-  while (place < audience->used && audience->members[place].parked != NULL) place++;
+  while (place < audience->used && audience->members[place].parked) place++;
   if (place == audience->capacity) {
     if (audience->capacity >= 65536) return -ENOSPC; /* a bound, which the doubling never overflows */
     uint32_t capacity = audience->capacity == 0 ? 8 : audience->capacity * 2;
     struct member *members = realloc(audience->members, capacity * sizeof *members);
-    if (members == NULL) return -ENOMEM;
+    if (!members) return -ENOMEM;
     audience->members = members;
     audience->capacity = capacity;
   }
@@ -57,15 +57,15 @@ static struct member *find(shim_audience *audience, int32_t member) {
 
 void shim_audience_set_bell(shim_audience *audience, int32_t member, int32_t bell) {
   struct member *found = find(audience, member);
-  if (found != NULL) found->bell = bell;
+  if (found) found->bell = bell;
 }
 
 void shim_audience_remove(shim_audience *audience, int32_t member) {
   struct member *found = find(audience, member);
-  if (found == NULL) return;
+  if (!found) return;
   memset(found, 0, sizeof *found);
   /* Numbers stay what they are, so only the places at the end can go; a commit looks at all that are left. */
-  while (audience->used > 0 && audience->members[audience->used - 1].parked == NULL) audience->used--;
+  while (audience->used > 0 && !audience->members[audience->used - 1].parked) audience->used--;
 }
 
 /* The half of a 64-bit word that changes with each commit: what the kernel's waits look at. */
@@ -81,7 +81,7 @@ void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index)
   bool threads = false;
   for (uint32_t place = 0; place < audience->used; place++) {
     const struct member *member = &audience->members[place];
-    if (member->parked == NULL || index >= member->count) continue;
+    if (!member->parked || index >= member->count) continue;
     uint32_t parked = atomic_load(&member->parked[index]);
     if ((parked & SHIM_PARKED_BELL) != 0 && member->bell >= 0) {
       (void)shim_bell_ring(member->bell); /* a bell that is gone: its link will say so */
@@ -109,14 +109,14 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
   shim_spin spinning = {.spin = spin};
   do {
     if ((double)atomic_load(word) != after) return SHIM_WAIT_CHANGED;
-    if (spinning.steps % 32 == 31 && cancelled != NULL && atomic_load(cancelled) != 0) break;
+    if (spinning.steps % 32 == 31 && cancelled && atomic_load(cancelled) != 0) break;
   } while (shim_spin_on(&spinning, deadline));
   if (spin == SHIM_SPIN_ONLY) return SHIM_WAIT_TIMED_OUT; /* or the peer is gone: its word tells */
   int32_t result = SHIM_WAIT_CHANGED;
   (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */
   while (seen = atomic_load(word), (double)seen == after) {
-    if (cancelled != NULL && atomic_load(cancelled) != 0) {
+    if (cancelled && atomic_load(cancelled) != 0) {
       result = SHIM_WAIT_CANCELLED;
       break;
     }
@@ -129,7 +129,7 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
       }
       left = deadline - now;
     }
-    if (cancelled != NULL && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
+    if (cancelled && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
     (void)shim_wait_on(low_half(revision), (uint32_t)seen, left); /* the loop tells why it ended */
   }
   (void)atomic_fetch_sub((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);

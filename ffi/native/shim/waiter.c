@@ -32,7 +32,7 @@ struct shim_wait {
 static void *run(void *argument) {
   shim_wait *wait = argument;
   shim_node *node = wait->node;
-  if (wait->parked == NULL) {
+  if (!wait->parked) {
     node->event.value = shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
   } else {
     node->event.value =
@@ -60,7 +60,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
   shim_wait *wait = malloc(sizeof *wait);
   shim_node *node = calloc(1, sizeof *node);
   pthread_attr_t attributes;
-  if (wait == NULL || node == NULL || pthread_attr_init(&attributes) != 0) {
+  if (!wait || !node || pthread_attr_init(&attributes) != 0) {
     free(wait);
     free(node);
     return -ENOMEM;
@@ -78,7 +78,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
    * there is a thread, so that nobody cancels or waits for a wait that has none. */
   pthread_mutex_lock(shim_queue_lock(queue));
   uint32_t count = 0;
-  for (shim_wait *other = *shim_queue_waits(queue); other != NULL; other = other->next) count++;
+  for (shim_wait *other = *shim_queue_waits(queue); other; other = other->next) count++;
   wait->next = *shim_queue_waits(queue);
   *shim_queue_waits(queue) = wait;
   pthread_t thread;
@@ -116,7 +116,7 @@ int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision
  * that does not block. */
 static void cancel(shim_wait *wait) {
   atomic_store(&wait->cancelled, 1);
-  if (wait->parked == NULL) {
+  if (!wait->parked) {
     shim_mutex_recheck(wait->word);
   } else {
     shim_revision_recheck(wait->word);
@@ -126,12 +126,12 @@ static void cancel(shim_wait *wait) {
 void shim_wait_cancel(shim_queue *queue, uint32_t request) {
   pthread_mutex_lock(shim_queue_lock(queue));
   /* To the end of the list, also behind a match: nothing here keeps a caller from giving one number twice. */
-  for (shim_wait *wait = *shim_queue_waits(queue); wait != NULL; wait = wait->next) {
+  for (shim_wait *wait = *shim_queue_waits(queue); wait; wait = wait->next) {
     if (wait->request == request) cancel(wait);
   }
   pthread_mutex_unlock(shim_queue_lock(queue));
 }
 
 void shim_wait_cancel_all(shim_wait *waits) {
-  for (shim_wait *wait = waits; wait != NULL; wait = wait->next) cancel(wait);
+  for (shim_wait *wait = waits; wait; wait = wait->next) cancel(wait);
 }

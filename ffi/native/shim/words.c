@@ -102,7 +102,7 @@ bool shim_wake(void *word, bool all) {
 
 /* os_sync_wait_on_address came with macOS 14.4. Before, a waiter looks at the word again after pauses that
  * grow to a millisecond. */
-bool shim_wait_is_native(void) { return os_sync_wait_on_address != NULL; }
+bool shim_wait_is_native(void) { return os_sync_wait_on_address; }
 
 int shim_wait_on(void *word, uint32_t expected, uint64_t nanoseconds) {
   if (shim_wait_is_native()) {

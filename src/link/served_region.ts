@@ -2,7 +2,7 @@ import { Mapping } from "../memory/mapping.ts";
 import { inWords } from "../xpc/in_words.ts";
 import type { ClientAccess } from "./linked_region.ts";
 
-/** What a region of a server is to be. */
+/** The length of a region, and what clients may do with it. */
 export interface RegionOptions {
   /** The length, in bytes. */
   byteLength: number;

@@ -8,7 +8,7 @@ export interface JoinOptions extends Omit<ServeOptions, "policy">, Omit<ConnectO
 }
 
 /**
- * For two equal apps: whoever comes first serves, the others connect. The broker decides in one step, so there is
+ * For equal apps: the first one serves, the others connect. The broker decides in one step, so there is
  * exactly one server also where all start at once.
  *
  * @param name the service's name, 1 to 128 characters of `A-Z a-z 0-9 . _ -`

@@ -14,12 +14,12 @@ export class ParkedWord {
     this.address = address;
   }
 
-  /** One more waits. */
+  /** Counts one more waiter; the first sets the word. */
   enter(): void {
     if (this.#count++ === 0) this.#library.shim.shim_revision_park(this.address);
   }
 
-  /** One less waits. */
+  /** Counts one waiter less; the last clears the word. */
   leave(): void {
     if (--this.#count === 0) this.#library.shim.shim_revision_unpark(this.address);
   }

@@ -3,7 +3,7 @@ import type { ShimLink, XpcObject } from "../../ffi/types.ts";
 import { type Completion, ErrorCode, type EventQueue, type Sink } from "./event_queue.ts";
 import { ConnectionError, type ConnectionErrorKind } from "./errors.ts";
 
-/** The kernel's word on who is at the other end. */
+/** The process at the other end, as the kernel tells it. */
 export interface PeerCredentials {
   /** The process. Pids are used again: good for display, not for trust. */
   readonly pid: number;
@@ -19,7 +19,7 @@ export interface LinkEvents {
   peer(link: ShimLink): void;
   /** Interrupted, or about to be terminated. */
   event(code: number): void;
-  /** The end. */
+  /** Called once, when the connection is over. */
   closed(error: ConnectionError): void;
 }
 
@@ -189,11 +189,13 @@ export class Link implements Sink {
   }
 
   error(code: number): void {
-    if (code !== ErrorCode.invalid) {
-      if (!this.#cancelled) this.#events.event(code);
-      return;
-    }
-    const error = this.#error("go on with a connection", code);
+    if (code === ErrorCode.invalid) this.#tearDown();
+    else if (!this.#cancelled) this.#events.event(code);
+  }
+
+  /** Releases the native connection, and fails the requests under way: the final event has come. */
+  #tearDown(): void {
+    const error = this.#error("go on with a connection", ErrorCode.invalid);
     void this.credentials; // read for the last time, and kept
     const { queue } = this;
     queue.disconnect(this.#id);

@@ -26,7 +26,7 @@ export interface Sink {
 /** Receives the result of a request, a barrier or a wait: a reply, which the receiver owns, or a number. */
 export type Completion = (reply: XpcObject | undefined, value: number) => void;
 
-/** The end of the socket that a new queue hands out, and the queue itself. */
+/** A new native queue, with the end of its socket that the realm reads. */
 interface NativeQueue {
   readonly handle: ShimQueue;
   readonly target: DispatchQueue;

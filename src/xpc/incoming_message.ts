@@ -17,7 +17,7 @@ const registry = new FinalizationRegistry<Reply>(({ library, object }) => librar
 /**
  * A message that came over a connection.
  *
- * Descriptors, endpoints and shared memory in it belong to the handler: `using message` gives up those that
+ * Descriptors, endpoints and shared memory in it belong to the handler: `using message` disposes those that
  * nobody took out of {@linkcode values}.
  */
 export class IncomingMessage implements Disposable {
@@ -74,7 +74,7 @@ export class IncomingMessage implements Disposable {
     this.#forget();
   }
 
-  /** Gives up what the message holds, and the reply if none was sent. */
+  /** Disposes what the message holds, and the reply if none was sent. */
   [Symbol.dispose](): void {
     disposeValue(this.values);
     this.#forget();

@@ -18,7 +18,19 @@ const SHIPPED = [
   "README.md",
   "agent/PROTOCOL.md",
   "deno.json",
-  ...["_ctypes", "checksums", "download", "errno", "libc", "libdispatch", "libxpc", "load", "memory", "shim"]
+  ...[
+    "_ctypes",
+    "bind",
+    "checksums",
+    "download",
+    "errno",
+    "libc",
+    "libdispatch",
+    "libxpc",
+    "load",
+    "memory",
+    "shim",
+  ]
     .concat("plug", "targets", "types").map((name) => `ffi/${name}.ts`),
   ...Object.values(TARGETS).map(({ name, library }) => `ffi/lib/${name}/${library}`),
   "mod.ts",

@@ -31,7 +31,7 @@ import {
   sharedRevisionAt,
   STRIDE,
 } from "./layout.ts";
-import type { LinkEnd } from "./link_end.ts";
+import type { Linked, LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
 import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
@@ -86,7 +86,8 @@ export class ClientLink implements LinkEnd {
   readonly #serverDeath: OwnerDeath;
   readonly #serverBell: ServerBell;
   readonly #notes: CommitNotes;
-  readonly #regions = new Set<LinkedRegion>();
+  /** What was opened and is not closed. */
+  readonly #opened = new Set<Linked>();
   readonly #parked = new Map<number, ParkedWord>();
   /** The server's parked words by the number of the region: an address takes longer to make than a commit. */
   readonly #serverParked: Address[] = [];
@@ -178,9 +179,8 @@ export class ClientLink implements LinkEnd {
    * @throws {ConnectionError} if the server is gone
    */
   async region(name: string, options: OpenRegionOptions): Promise<LinkedRegion> {
-    const reply = await this.#connection.request({ op: "open", name }, { signal: options.signal });
+    const reply = await this.ask({ op: "open", name }, options.signal);
     try {
-      checkReply(reply);
       const index = integerOf(reply["index"], MAXIMUM_REGIONS - 1);
       const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
       const byteLength = integerOf(reply["byteLength"], Number.MAX_SAFE_INTEGER);
@@ -195,18 +195,52 @@ export class ClientLink implements LinkEnd {
           `Cannot open "${name}" for writing: its server lets clients only read it`,
         );
       }
-      // The link may have been closed or orphaned while the reply was under way.
-      if (this.#closing !== undefined || this.#orphaned) throw goneError(name);
+      this.check(name);
       const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
-      const region = new LinkedRegion(this, { name, index, generation, clients }, mapping, (closed) => {
-        this.#regions.delete(closed);
-        if (this.#orphaned && this.#regions.size === 0) this.#unused.resolve();
-      });
-      this.#regions.add(region);
-      return region;
+      const facts = { name, index, generation, clients } as const;
+      return this.keep(new LinkedRegion(this, facts, mapping, (closed) => this.drop(closed)));
     } finally {
       disposeValue(reply);
     }
+  }
+
+  /**
+   * Sends a request to the server.
+   *
+   * @returns the reply, which the caller disposes
+   * @throws the error that a refusal stands for, {@linkcode ConnectionError} if the server is gone, or the signal's
+   *   reason
+   */
+  async ask(request: XpcRecord, signal: AbortSignal | undefined): Promise<XpcRecord> {
+    const reply = await this.#connection.request(request, { signal });
+    try {
+      checkReply(reply);
+    } catch (error) {
+      disposeValue(reply);
+      throw error;
+    }
+    return reply;
+  }
+
+  /**
+   * Checks that something can be opened still: the link may have been closed or orphaned while a reply was under way.
+   *
+   * @throws {PeerGoneError} if it was
+   */
+  check(name: string): void {
+    if (this.#closing !== undefined || this.#orphaned) throw goneError(name);
+  }
+
+  /** Remembers what was opened, so that it hears of the server's end, and is closed with the link at the latest. */
+  keep<L extends Linked>(opened: L): L {
+    this.#opened.add(opened);
+    return opened;
+  }
+
+  /** Forgets what was closed. */
+  drop(closed: Linked): void {
+    this.#opened.delete(closed);
+    if (this.#orphaned && this.#opened.size === 0) this.#unused.resolve();
   }
 
   parkedWord(index: number): ParkedWord {
@@ -225,22 +259,22 @@ export class ClientLink implements LinkEnd {
     if (this.queue.library.shim.shim_word_load(parked) !== 0) this.#notes.send(index);
   }
 
-  /** The server is gone: tells every region, and ends when the last of them is closed. */
+  /** The server is gone: tells all that was opened, and ends when the last of it is closed. */
   async orphan(): Promise<void> {
     this.#orphaned = true;
-    await Promise.all([...this.#regions].map((region) => region.orphan(goneError(region.name))));
-    if (this.#regions.size > 0) await this.#unused.promise;
+    await Promise.all([...this.#opened].map((opened) => opened.orphan(goneError(opened.name))));
+    if (this.#opened.size > 0) await this.#unused.promise;
     await this.close();
   }
 
-  /** Closes the regions that are open still, then the connection, then the words. Idempotent. */
+  /** Closes what is open still, then the connection, then the words. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#regions].map((region) => region.close()));
+    await Promise.all([...this.#opened].map((opened) => opened.close()));
     // It is we who leave: what the server holds stays held.
     this.#serverDeath[Symbol.dispose]();
     await this.#connection.close();

@@ -17,6 +17,8 @@ import {
 import { LOCK_BYTES, MUTEX_OWNER, SERVER_BYTES, SERVER_OWNER, serverParkedAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import type { LinkedRegion } from "./linked_region.ts";
+import { IndexTable } from "./index_table.ts";
+import type { HostPart, Operation } from "./operations.ts";
 import { checkHello, LinkRefusal } from "./protocol.ts";
 import { RegionTable } from "./region_table.ts";
 import { Relay } from "./relay.ts";
@@ -30,8 +32,6 @@ export interface HostOptions {
   /** A code-signing requirement for clients. */
   readonly requirement: string | undefined;
 }
-
-type Operation = (peer: Peer, message: IncomingMessage) => XpcRecord;
 
 /** A process that is connected; it becomes a client by its hello. */
 interface Peer {
@@ -59,7 +59,9 @@ export class Host implements LinkEnd {
   readonly bell: Bell;
   readonly gone = null;
   readonly #options: HostOptions;
+  readonly #indexes = new IndexTable();
   readonly #table: RegionTable;
+  readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
   readonly #links = new Map<Connection, ServerLink>();
   readonly #listeners = new BellListeners();
@@ -104,7 +106,8 @@ export class Host implements LinkEnd {
       remove: (listener) => this.#listeners.remove(listener),
     };
     this.#options = options;
-    this.#table = new RegionTable(this);
+    this.#table = new RegionTable(this, this.#indexes);
+    this.#parts = [this.#table];
     this.#relay = new Relay(this);
   }
 
@@ -154,7 +157,7 @@ export class Host implements LinkEnd {
 
   /** Ends the waits, the connections, and then the memory under them. */
   async close(): Promise<void> {
-    await this.#table.close();
+    await Promise.all(this.#parts.map((part) => part.close()));
     await this.#listener?.close();
     await Promise.all(this.#ending);
     this.queue.library.shim.shim_audience_free(this.audience);
@@ -175,6 +178,7 @@ export class Host implements LinkEnd {
   #forget({ connection, link }: Peer): void {
     this.#links.delete(connection);
     if (link !== undefined) {
+      for (const part of this.#parts) part.forget(link);
       const ending = link.end();
       this.#ending.add(ending);
       void ending.finally(() => this.#ending.delete(ending));
@@ -185,103 +189,76 @@ export class Host implements LinkEnd {
   }
 
   #receive(peer: Peer, message: IncomingMessage): void {
+    if (message.expectsReply) return this.#answer(peer, message);
     using _ = message;
-    const { op } = message.values;
-    if (!message.expectsReply) {
-      if (op === "committed" && peer.link !== undefined) this.#wake();
-      return;
-    }
+    if (message.values["op"] === "committed" && peer.link !== undefined) this.#wake();
+  }
+
+  /** Answers a request. Whatever goes wrong over it is told to its sender; it must not end this process. */
+  #answer(peer: Peer, message: IncomingMessage): void {
+    let reply: XpcRecord | Promise<XpcRecord>;
     try {
-      const operation = typeof op === "string" && Object.hasOwn(this.#operations, op)
-        ? this.#operations[op]
-        : undefined;
-      if (operation === undefined) throw new LinkRefusal("bad_request", "Cannot find this operation");
-      const reply = operation(peer, message);
-      try {
-        message.reply({ ok: true, ...reply });
-      } finally {
-        // The message has captured what was made to be shared.
-        for (const value of Object.values(reply)) disposeValue(value);
-      }
+      reply = this.#perform(peer, message);
     } catch (error) {
-      // Whatever goes wrong over a request is told to its sender; it must not end this process.
-      const refusal = error instanceof LinkRefusal
-        ? error
-        : new LinkRefusal("failed", (error as Error).message);
-      message.reply(refusal.reply);
+      return refuse(message, error);
     }
+    if (!(reply instanceof Promise)) return accept(message, reply);
+    void reply.then((reply) => accept(message, reply), (error) => refuse(message, error));
+  }
+
+  #perform(peer: Peer, message: IncomingMessage): XpcRecord | Promise<XpcRecord> {
+    const { op } = message.values;
+    if (op === "hello") return this.#hello(peer, message);
+    if (op === "describe") return Object.assign({}, ...this.#parts.map((part) => part.describe()));
+    const operation = typeof op === "string" ? this.#operationOf(op) : undefined;
+    if (operation === undefined) throw new LinkRefusal("bad_request", "Cannot find this operation");
+    if (peer.link === undefined) throw new LinkRefusal("hello_first", `Cannot answer "${op}" before hello`);
+    return operation(peer.link, message);
+  }
+
+  #operationOf(op: string): Operation | undefined {
+    for (const operations of [this.#operations, ...this.#parts.map((part) => part.operations)]) {
+      if (Object.hasOwn(operations, op)) return operations[op];
+    }
+    return undefined;
+  }
+
+  #hello(peer: Peer, { values }: IncomingMessage): XpcRecord {
+    const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
+    const owner = this.#lastOwner + 1;
+    if (owner > MUTEX_OWNER) {
+      throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
+    }
+    using undo = new DisposableStack();
+    const share = <V extends Disposable>(value: V): V => undo.use(value);
+    const reply = {
+      version,
+      owner: BigInt(owner),
+      server: share(this.server.share()),
+      locks: share(this.locks.share()),
+      features: [],
+    };
+    peer.link = new ServerLink(this, peer.connection, words, owner);
+    this.#lastOwner = owner;
+    this.#links.set(peer.connection, peer.link);
+    this.#watchClients();
+    undo.move(); // the reply owns them
+    return reply;
   }
 
   readonly #operations: Readonly<Record<string, Operation>> = {
-    hello: (peer, { values }) => {
-      const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
-      const owner = this.#lastOwner + 1;
-      if (owner > MUTEX_OWNER) {
-        throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
-      }
-      using undo = new DisposableStack();
-      const share = <V extends Disposable>(value: V): V => undo.use(value);
-      const reply = {
-        version,
-        owner: BigInt(owner),
-        server: share(this.server.share()),
-        locks: share(this.locks.share()),
-        features: [],
-      };
-      peer.link = new ServerLink(this, peer.connection, words, owner);
-      this.#lastOwner = owner;
-      this.#links.set(peer.connection, peer.link);
-      this.#watchClients();
-      undo.move(); // the reply owns them
-      return reply;
-    },
-
-    open: (peer, { values: { name } }) => {
-      if (peer.link === undefined) throw new LinkRefusal("hello_first", "Cannot open a region before hello");
-      if (typeof name !== "string") {
-        throw new LinkRefusal("bad_request", "Cannot open a region: name is not a string");
-      }
-      const region = this.regions.get(name);
-      if (region === undefined) {
-        const known = [...this.regions.keys()].map((known) => `"${known}"`).join(", ");
-        throw new LinkRefusal("not_found", `Cannot open the region "${name}": the server has ${known}`);
-      }
-      return {
-        index: BigInt(region.index),
-        generation: BigInt(region.generation),
-        byteLength: BigInt(region.mapping.byteLength),
-        memory: region.mapping.share(),
-      };
-    },
-
-    bell: (peer, { values: { bell } }) => {
-      if (peer.link === undefined) {
-        throw new LinkRefusal("hello_first", "Cannot take a doorbell before hello");
-      }
+    bell: (link, { values: { bell } }) => {
       if (!(bell instanceof FileDescriptor)) {
         throw new LinkRefusal("bad_request", "Cannot take the doorbell: bell is not a file descriptor");
       }
-      peer.link.takeBell(bell);
+      link.takeBell(bell);
       return {};
     },
 
-    committed: (peer) => {
-      if (peer.link === undefined) {
-        throw new LinkRefusal("hello_first", "Cannot hear of a commit before hello");
-      }
+    committed: () => {
       this.#wake();
       return {};
     },
-
-    describe: () => ({
-      regions: [...this.regions.values()].map((region) => ({
-        name: region.name,
-        clients: region.clients,
-        byteLength: BigInt(region.mapping.byteLength),
-        generation: BigInt(region.generation),
-        revision: BigInt(region.revisions.current),
-      })),
-    }),
   };
 
   /** With several clients, commits are passed on; for that the clients have to wake us. */
@@ -301,4 +278,24 @@ export class Host implements LinkEnd {
     this.#relay.pass();
     this.#listeners.ring();
   }
+}
+
+/** Sends a reply. */
+function accept(message: IncomingMessage, reply: XpcRecord): void {
+  using _ = message;
+  try {
+    message.reply({ ok: true, ...reply });
+  } catch (error) {
+    refuse(message, error);
+  } finally {
+    // The message has captured what was made to be shared.
+    for (const value of Object.values(reply)) disposeValue(value);
+  }
+}
+
+/** Refuses a request. */
+function refuse(message: IncomingMessage, error: unknown): void {
+  using _ = message;
+  const refusal = error instanceof LinkRefusal ? error : new LinkRefusal("failed", (error as Error).message);
+  message.reply(refusal.reply);
 }

@@ -9,9 +9,9 @@
  */
 
 /** Raised whenever a number in this file changes. Client and server must have the same. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
-/** The most regions that a service has. */
+/** The most that a service shares: regions, streams and all else that has words. */
 export const MAXIMUM_REGIONS = 256;
 
 /** The distance between the words of two regions, in bytes. */
@@ -81,3 +81,21 @@ export function clientParkedAt(index: number): number {
 
 /** Where a client notes for its own threads that its server is gone: 32 bits. */
 export const GONE_AT = MAXIMUM_REGIONS * 4;
+
+/** The bytes that the tiles of a region begin with. */
+export const TILES_HEADER_BYTES = STRIDE;
+
+/** The most slots of a stream. */
+export const MAXIMUM_SLOTS = 64;
+
+/** The bytes of the user's record that goes with each frame of a stream. */
+export const RECORD_BYTES = 64;
+
+/** The bytes that a stream's memory begins with: its header. */
+export const STREAM_HEADER_BYTES = STRIDE + MAXIMUM_SLOTS * STRIDE;
+
+/** What the number of a stream's newest frame is multiplied by, so that the number of its slot can be added. */
+export const SEQUENCE_UNIT = 256;
+
+/** The bytes of the words with the leases of one reader of a stream. */
+export const LEASES_BYTES = STRIDE + MAXIMUM_SLOTS * 8;

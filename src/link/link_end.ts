@@ -25,3 +25,13 @@ export interface LinkEnd {
   /** Called after each commit of this end. */
   committed(index: number): void;
 }
+
+/** What a client has opened on a link: a region, a stream, … */
+export interface Linked {
+  /** Its name. */
+  readonly name: string;
+  /** The server is gone: fails the waits with the error. */
+  orphan(error: Error): Promise<void>;
+  /** Ends the waits and gives the memory back. Idempotent. */
+  close(): Promise<void>;
+}

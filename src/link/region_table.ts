@@ -1,19 +1,63 @@
-import { generationAt, MAXIMUM_REGIONS } from "./layout.ts";
+import type { XpcRecord } from "../xpc/mod.ts";
+import type { IndexTable } from "./index_table.ts";
+import { generationAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
+import type { HostPart, Operation } from "./operations.ts";
+import { LinkRefusal } from "./protocol.ts";
 import { checkRegionName, checkRegionOptions, makeMapping, type RegionOptions } from "./served_region.ts";
 
 /** The regions of a server, by name. Changes happen one after the other, in the order in which they were asked for. */
-export class RegionTable {
+export class RegionTable implements HostPart {
   readonly #end: LinkEnd;
+  readonly #indexes: IndexTable;
   readonly #regions = new Map<string, LinkedRegion>();
   #lastChange: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** @param end the server's end, where the words are */
-  constructor(end: LinkEnd) {
+  /**
+   * @param end the server's end, where the words are
+   * @param indexes the numbers of all that the server shares
+   */
+  constructor(end: LinkEnd, indexes: IndexTable) {
     this.#end = end;
+    this.#indexes = indexes;
   }
+
+  /** `open` gives a region's memory to a client. */
+  readonly operations: Readonly<Record<string, Operation>> = {
+    open: (_, { values: { name } }) => {
+      if (typeof name !== "string") {
+        throw new LinkRefusal("bad_request", "Cannot open a region: name is not a string");
+      }
+      const region = this.#regions.get(name);
+      if (region === undefined) {
+        throw new LinkRefusal("not_found", `Cannot open the region "${name}": the server has ${this.#known()}`);
+      }
+      return {
+        index: BigInt(region.index),
+        generation: BigInt(region.generation),
+        byteLength: BigInt(region.mapping.byteLength),
+        memory: region.mapping.share(),
+      };
+    },
+  };
+
+  /** Lists the regions. */
+  describe(): XpcRecord {
+    return {
+      regions: [...this.#regions.values()].map((region) => ({
+        name: region.name,
+        clients: region.clients,
+        byteLength: BigInt(region.mapping.byteLength),
+        generation: BigInt(region.generation),
+        revision: BigInt(region.revisions.current),
+      })),
+    };
+  }
+
+  /** A region shares nothing with one client alone. */
+  forget(): void {}
 
   /** The regions, in the order of their numbers. */
   get regions(): ReadonlyMap<string, LinkedRegion> {
@@ -24,7 +68,7 @@ export class RegionTable {
    * Adds a region.
    *
    * @throws {TypeError} if there is a region of that name, an option is not valid, or the server is closed
-   * @throws {RangeError} if the length is not valid, or there are 256 regions
+   * @throws {RangeError} if the length is not valid, or the service shares 256 things already
    */
   add(name: string, options: RegionOptions): Promise<LinkedRegion> {
     checkRegionName(name);
@@ -36,11 +80,7 @@ export class RegionTable {
           `Cannot add the region "${name}": there is one of that name. Use replace() to change it`,
         );
       }
-      const index = this.#regions.size;
-      if (index >= MAXIMUM_REGIONS) {
-        throw new RangeError(`Cannot add the region "${name}": a service has at most ${MAXIMUM_REGIONS}`);
-      }
-      return await this.#put(name, index, 1, options);
+      return await this.#put(name, this.#indexes.take(`the region "${name}"`), 1, options);
     });
   }
 
@@ -79,10 +119,13 @@ export class RegionTable {
   get(name: string): LinkedRegion {
     const region = this.#regions.get(name);
     if (region !== undefined) return region;
-    const known = [...this.#regions.keys()].map((other) => `"${other}"`).join(", ");
-    throw new Deno.errors.NotFound(
-      `Cannot find the region "${name}": this server has ${known === "" ? "no regions" : known}`,
-    );
+    throw new Deno.errors.NotFound(`Cannot find the region "${name}": this server has ${this.#known()}`);
+  }
+
+  /** The names, for errors. */
+  #known(): string {
+    const names = [...this.#regions.keys()].map((name) => `"${name}"`);
+    return names.length === 0 ? "no regions" : names.join(", ");
   }
 
   /** Closes all regions. A change under way fails; later ones do, too. */

@@ -47,7 +47,7 @@ Deno.test("checkLayout() finds an offset, a length, a bit and a version that dif
     "layout: MUTEX_ABANDONED: is 1073741824 in C (SHMEM_MUTEX_ABANDONED), 536870912 in layout.ts",
   ]);
   assertEquals(await problemsWith(HEADER, /(SHMEM_LAYOUT_VERSION) \d+/, "$1 99"), [
-    "layout: LAYOUT_VERSION: is 99 in C (SHMEM_LAYOUT_VERSION), 2 in layout.ts",
+    "layout: LAYOUT_VERSION: is 99 in C (SHMEM_LAYOUT_VERSION), 3 in layout.ts",
   ]);
 });
 

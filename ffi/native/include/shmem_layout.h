@@ -10,6 +10,9 @@
  *   the server's words   the server makes them; clients map them read-only, which the kernel enforces
  *   the locks            the server makes them; everybody writes
  *   a client's words     each client makes its own; only that client and the server map them
+ *
+ * What belongs to one region or one stream alone lies with its data: the tiles behind the data of a region, the
+ * header before the slots of a stream. A reader of a stream makes the words with its leases.
  */
 #ifndef XPC_SHMEM_LAYOUT_H
 #define XPC_SHMEM_LAYOUT_H
@@ -18,9 +21,9 @@
 #include <stdint.h>
 
 /* Raised whenever a number in this file changes. Client and server must have the same. */
-#define SHMEM_LAYOUT_VERSION 2
+#define SHMEM_LAYOUT_VERSION 3
 
-/* The most regions that a service has. */
+/* The most that a service shares: regions, streams and all else that has words here. */
 #define SHMEM_MAX_REGIONS 256
 
 /* The distance between the words of two regions, in bytes: the distance at which no processor that we know
@@ -74,6 +77,47 @@ struct shmem_client_words {
   uint8_t unused[124];                /* 0 */
 };
 
+/* The tiles of a region: 64-bit words behind its data, at the next multiple of SHMEM_STRIDE. */
+struct shmem_tiles {
+  uint64_t ranged;     /* the revision of the newest commit that named its ranges */
+  uint64_t whole;      /* all tiles may have changed up to this revision */
+  uint8_t unused[112]; /* 0 */
+  /* uint64_t revisions[]:     of each tile, the revision of its last change by a commit that named its ranges */
+};
+#define SHMEM_TILES_HEADER_BYTES 128
+
+/* The most slots of a stream, and the bytes of the user's record that goes with each frame. */
+#define SHMEM_STREAM_MAX_SLOTS 64
+#define SHMEM_STREAM_RECORD_BYTES 64
+
+/* One slot of a stream: what is known of the frame in it. */
+struct shmem_stream_slot {
+  uint64_t sequence; /* the number of the frame; 0: there is none, or it is being written */
+  uint64_t length;   /* the bytes of the frame that are used */
+  double timestamp;  /* the writer's */
+  uint8_t unused[40];
+  uint64_t record[8]; /* the user's */
+};
+
+/* What a stream's memory begins with: the server writes it, readers map it read-only. */
+struct shmem_stream_header {
+  /* The newest frame: its number * SHMEM_STREAM_SEQUENCE_UNIT + its slot. Below that unit: there is none yet. */
+  uint64_t newest;
+  uint8_t unused[120];
+  struct shmem_stream_slot slots[SHMEM_STREAM_MAX_SLOTS];
+};
+#define SHMEM_STREAM_HEADER_BYTES 8320
+#define SHMEM_STREAM_SEQUENCE_UNIT 256
+
+/* The words of one reader of a stream: the reader makes and writes them, the server reads them. */
+struct shmem_stream_leases {
+  uint64_t cursor; /* frames below this number are not wanted any more; 0: any frame may be overwritten */
+  uint8_t unused[120];
+  /* For each slot the number of the frame that is read in it; 0: none. */
+  uint64_t leased[SHMEM_STREAM_MAX_SLOTS];
+};
+#define SHMEM_STREAM_LEASES_BYTES 640
+
 /* The lengths, in bytes. */
 #define SHMEM_SERVER_BYTES 33792
 #define SHMEM_LOCK_BYTES 32768
@@ -111,12 +155,20 @@ SHMEM_ASSERT_REGION(0);
 SHMEM_ASSERT_REGION(1);
 SHMEM_ASSERT_REGION(SHMEM_MAX_REGIONS - 1);
 SHMEM_ASSERT_AT(struct shmem_client_words, gone, SHMEM_CLIENT_GONE_AT);
+SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1], 2 * SHMEM_STRIDE);
+SHMEM_ASSERT_AT(struct shmem_stream_slot, record, 64);
+SHMEM_ASSERT_AT(struct shmem_stream_leases, leased, SHMEM_STRIDE);
 
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_region) == SHMEM_STRIDE, "the server's words of a region");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_lock_region) == SHMEM_STRIDE, "the locks of a region");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_words) == SHMEM_SERVER_BYTES, "the server's words");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_locks) == SHMEM_LOCK_BYTES, "the locks");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_client_words) == SHMEM_CLIENT_BYTES, "a client's words");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_tiles) == SHMEM_TILES_HEADER_BYTES, "what tiles begin with");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_slot) == SHMEM_STRIDE, "a slot of a stream");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_header) == SHMEM_STREAM_HEADER_BYTES, "a stream's header");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_leases) == SHMEM_STREAM_LEASES_BYTES, "a reader's leases");
+SHMEM_STATIC_ASSERT(SHMEM_STREAM_MAX_SLOTS <= SHMEM_STREAM_SEQUENCE_UNIT, "a slot fits beside its number");
 
 /* A word that lies across two cache lines is not atomic. */
 SHMEM_STATIC_ASSERT(SHMEM_STRIDE % 8 == 0, "every revision and generation is aligned to 8 bytes");

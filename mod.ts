@@ -54,7 +54,19 @@
 export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
 export type { BrokerSelection } from "./src/broker/broker_client.ts";
 export type { RegionOptions } from "./src/link/served_region.ts";
-export { Client, connect, type ConnectOptions, type OpenOptions } from "./src/service/client.ts";
+export {
+  Client,
+  connect,
+  type ConnectOptions,
+  type OpenOptions,
+  type OpenStreamOptions,
+} from "./src/service/client.ts";
+export type { StreamOptions } from "./src/link/stream_options.ts";
+export { FrameLease } from "./src/exchange/frame_lease.ts";
+export { FrameLoan, type PublishOptions } from "./src/exchange/frame_loan.ts";
+export { NoSlotError } from "./src/exchange/no_slot_error.ts";
+export { type FrameOrder, type FrameWaitOptions, StreamReader } from "./src/exchange/stream_reader.ts";
+export { type LoanAsyncOptions, type LoanOptions, StreamWriter } from "./src/exchange/stream_writer.ts";
 export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
 export { NameTakenError } from "./src/service/errors.ts";

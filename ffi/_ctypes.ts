@@ -11,6 +11,8 @@ import type {
   ShimLink,
   ShimOwner,
   ShimQueue,
+  ShimStreamReader,
+  ShimStreamWriter,
   XpcObject,
   XpcType,
 } from "./types.ts";
@@ -31,6 +33,10 @@ export const link = "pointer" as Typed<ShimLink>;
 export const audience = "pointer" as Typed<ShimAudience>;
 /** `shim_owner *` */
 export const owner = "pointer" as Typed<ShimOwner>;
+/** `shim_stream_writer *` */
+export const streamWriter = "pointer" as Typed<ShimStreamWriter>;
+/** `shim_stream_reader *` */
+export const streamReader = "pointer" as Typed<ShimStreamReader>;
 /** `void *` into mapped memory */
 export const memory = "pointer" as Typed<Address>;
 /** `const char *` that C owns */

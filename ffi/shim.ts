@@ -3,7 +3,17 @@
  *
  * @module
  */
-import { audience, buffer, link, memory, object, owner, queue } from "./_ctypes.ts";
+import {
+  audience,
+  buffer,
+  link,
+  memory,
+  object,
+  owner,
+  queue,
+  streamReader,
+  streamWriter,
+} from "./_ctypes.ts";
 
 /** The symbol table of the shim. */
 export const shim = {
@@ -42,6 +52,7 @@ export const shim = {
   /** `mutexes`, `revisions`, `stride`, `count`, `owner`, `gone` */
   shim_owner_create: { parameters: [memory, memory, "u32", "u32", "u32", memory], result: owner },
   shim_owner_free: { parameters: [owner], result: "void" },
+  shim_owner_dead: { parameters: [owner], result: memory },
   /** The function that `shim_link_on_death` is to call. */
   shim_owner_death_call: { parameters: [], result: "pointer" },
 
@@ -101,6 +112,41 @@ export const shim = {
   /** `revision`, `parked`, `gone`, `after`, `spin`, `milliseconds` */
   shim_revision_wait: { parameters: [memory, memory, memory, "f64", "u32", "f64"], result: "f64" },
 
+  // stream_writer.c
+  /** `header`, `slots`, `last`, `audience`, `revision`, `index` */
+  shim_stream_writer_create: {
+    parameters: [memory, "u32", "f64", audience, memory, "u32"],
+    result: streamWriter,
+  },
+  shim_stream_writer_free: { parameters: [streamWriter], result: "void" },
+  /** `writer`, `leases`, `gone` */
+  shim_stream_reader_add: { parameters: [streamWriter, memory, memory], result: "i32" },
+  /** `writer`, `reader` */
+  shim_stream_reader_remove: { parameters: [streamWriter, "i32"], result: "void" },
+  /** `writer`, `flags` */
+  shim_stream_loan: { parameters: [streamWriter, "u32"], result: "i32" },
+  /** `writer`, `slot` */
+  shim_stream_drop: { parameters: [streamWriter, "u32"], result: "void" },
+  /** `writer`, `slot`, `length`, `timestamp`, `record` */
+  shim_stream_publish: { parameters: [streamWriter, "u32", "f64", "f64", buffer], result: "f64" },
+  /** `writer`, `readers`, `capacity` */
+  shim_stream_holders: { parameters: [streamWriter, buffer, "u32"], result: "u32" },
+
+  // stream_reader.c
+  /** `header`, `slots`, `leases`, `last`, `audience`, `revision`, `index` */
+  shim_stream_reader_create: {
+    parameters: [memory, "u32", memory, "f64", audience, memory, "u32"],
+    result: streamReader,
+  },
+  shim_stream_reader_free: { parameters: [streamReader], result: "void" },
+  shim_stream_reader_last: { parameters: [streamReader], result: "f64" },
+  shim_stream_reader_want_every: { parameters: [streamReader], result: "void" },
+  /** `reader`, `every`, `after`, `frame` */
+  shim_stream_take: { parameters: [streamReader, "bool", "f64", buffer], result: "i32" },
+  /** `reader`, `slot`, `sequence` */
+  shim_stream_release: { parameters: [streamReader, "u32", "f64"], result: "void" },
+  shim_stream_holds: { parameters: [streamReader, "u32", "f64"], result: "bool" },
+
   // doorbell.c
   /** `queue`, `ends`: two `int32_t` to fill */
   shim_queue_open_bell: { parameters: [queue, buffer], result: "i32" },
@@ -139,4 +185,21 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_audience_remove",
   "shim_bell_ring",
   "shim_descriptor_close",
+  "shim_owner_dead",
+  "shim_stream_writer_create",
+  "shim_stream_writer_free",
+  "shim_stream_reader_add",
+  "shim_stream_reader_remove",
+  "shim_stream_holders",
+  "shim_stream_reader_create",
+  "shim_stream_reader_free",
+  "shim_stream_reader_last",
+  "shim_stream_reader_want_every",
+  // These are called for each frame: whoever does so keeps the function.
+  "shim_stream_loan",
+  "shim_stream_drop",
+  "shim_stream_publish",
+  "shim_stream_take",
+  "shim_stream_release",
+  "shim_stream_holds",
 ]);

@@ -24,6 +24,10 @@ export type ShimLink = Handle<"shim_link">;
 export type ShimOwner = Handle<"shim_owner">;
 /** `shim_audience *`. */
 export type ShimAudience = Handle<"shim_audience">;
+/** `shim_stream_writer *`. */
+export type ShimStreamWriter = Handle<"shim_stream_writer">;
+/** `shim_stream_reader *`. */
+export type ShimStreamReader = Handle<"shim_stream_reader">;
 /** An address in mapped memory. */
 export type Address = Handle<"memory">;
 /** A NUL-terminated string of C. */

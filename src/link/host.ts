@@ -24,6 +24,7 @@ import { RegionTable } from "./region_table.ts";
 import { Relay } from "./relay.ts";
 import type { RegionOptions } from "./served_region.ts";
 import { ServerLink } from "./server_link.ts";
+import { StreamTable } from "./stream_table.ts";
 
 /** What a server requires of the clients that connect. */
 export interface HostOptions {
@@ -60,6 +61,8 @@ export class Host implements LinkEnd {
   readonly gone = null;
   readonly #options: HostOptions;
   readonly #indexes = new IndexTable();
+  /** The streams. */
+  readonly streams: StreamTable;
   readonly #table: RegionTable;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
@@ -107,7 +110,8 @@ export class Host implements LinkEnd {
     };
     this.#options = options;
     this.#table = new RegionTable(this, this.#indexes);
-    this.#parts = [this.#table];
+    this.streams = new StreamTable(this, this.#indexes);
+    this.#parts = [this.#table, this.streams];
     this.#relay = new Relay(this);
   }
 

@@ -99,3 +99,8 @@ export const SEQUENCE_UNIT = 256;
 
 /** The bytes of the words with the leases of one reader of a stream. */
 export const LEASES_BYTES = STRIDE + MAXIMUM_SLOTS * 8;
+
+/** Where the user's record of the frame in a slot is in a stream's memory. */
+export function recordAt(slot: number): number {
+  return STRIDE + slot * STRIDE + RECORD_BYTES;
+}

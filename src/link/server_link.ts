@@ -1,3 +1,4 @@
+import type { Address } from "../../ffi/types.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
@@ -51,6 +52,16 @@ export class ServerLink {
     this.#member = library.shim.shim_audience_add(audience, parked, MAXIMUM_REGIONS, -1);
     if (this.#member < 0) throw new RangeError("Cannot take another client: no memory is left");
     undo.move();
+  }
+
+  /** The client's process, from the kernel. */
+  get pid(): number {
+    return this.#connection.peer.pid;
+  }
+
+  /** A word that is not 0 once the client is dead, until {@linkcode end}. */
+  get dead(): Address {
+    return this.#death.dead;
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Address } from "../../ffi/types.ts";
 import { FileDescriptor } from "../xpc/file_descriptor.ts";
 import { SharedMemory } from "../xpc/shared_memory.ts";
 import { checkLength, closeDescriptor, type Native, retireViewed, take, unmap } from "./_native.ts";
-import { makeView, type ViewConstructor } from "./views.ts";
+import { makeView, type ViewConstructor, type ViewWindow } from "./views.ts";
 
 /** Options of {@linkcode Mapping.open}. */
 export interface OpenMappingOptions {
@@ -176,9 +176,31 @@ export class Mapping implements Disposable {
    */
   view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset = 0, length?: number): V {
     const what = this.#use("view");
+    return makeView(Type, this.#bufferNow(), { what, byteOffset, length });
+  }
+
+  /**
+   * A view of a part, whose offsets count from its start; otherwise as {@linkcode view}.
+   *
+   * @param window the part, inside of the mapping, at a multiple of every element's size
+   * @param what how errors name it
+   */
+  viewIn<V extends ArrayBufferView>(
+    window: ViewWindow,
+    what: string,
+    Type: ViewConstructor<V>,
+    byteOffset = 0,
+    length?: number,
+  ): V {
+    this.#use("view");
+    return makeView(Type, this.#bufferNow(), { what, byteOffset, length, window });
+  }
+
+  /** The buffer that shows the memory; another one once that was transferred. */
+  #bufferNow(): ArrayBuffer {
     if (this.#buffer?.detached === true) this.#lose(this.#buffer);
     this.#buffer ??= this.#makeBuffer();
-    return makeView(Type, this.#buffer, { what, byteOffset, length });
+    return this.#buffer;
   }
 
   #makeBuffer(): ArrayBuffer {

@@ -20,6 +20,16 @@ export interface ViewPart {
   readonly byteOffset: number;
   /** How many elements it has; all that there is room for by default. */
   readonly length: number | undefined;
+  /** The part of the buffer that may be shown; all of it by default. `byteOffset` counts from its start. */
+  readonly window?: ViewWindow | undefined;
+}
+
+/** A part of a buffer, in bytes. */
+export interface ViewWindow {
+  /** Where it begins. */
+  readonly start: number;
+  /** How long it is. */
+  readonly byteLength: number;
 }
 
 /** The prototype that all typed arrays share; the language gives it no name. */
@@ -34,7 +44,7 @@ const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 export function makeView<V extends ArrayBufferView>(
   Type: ViewConstructor<V>,
   buffer: ArrayBuffer,
-  { what, byteOffset, length }: ViewPart,
+  { what, byteOffset, length, window = { start: 0, byteLength: buffer.byteLength } }: ViewPart,
 ): V {
   if (!isViewClass(Type)) {
     throw new TypeError(
@@ -44,9 +54,9 @@ export function makeView<V extends ArrayBufferView>(
   checkNumber(what, "byteOffset", byteOffset);
   if (length !== undefined) checkNumber(what, "length", length);
   const size = Type.BYTES_PER_ELEMENT ?? 1;
-  if (!Number.isInteger(byteOffset) || byteOffset < 0 || byteOffset > buffer.byteLength) {
+  if (!Number.isInteger(byteOffset) || byteOffset < 0 || byteOffset > window.byteLength) {
     throw new RangeError(
-      `Cannot view ${what} from byte ${byteOffset}: byteOffset must be an integer from 0 to ${buffer.byteLength}`,
+      `Cannot view ${what} from byte ${byteOffset}: byteOffset must be an integer from 0 to ${window.byteLength}`,
     );
   }
   if (byteOffset % size !== 0) {
@@ -54,14 +64,14 @@ export function makeView<V extends ArrayBufferView>(
       `Cannot view ${what} as ${Type.name} from byte ${byteOffset}: byteOffset must be a multiple of ${size}`,
     );
   }
-  const room = Math.floor((buffer.byteLength - byteOffset) / size);
+  const room = Math.floor((window.byteLength - byteOffset) / size);
   const count = length ?? room;
   if (!Number.isInteger(count) || count < 0 || count > room) {
     throw new RangeError(
       `Cannot view ${count} elements of ${what} as ${Type.name} from byte ${byteOffset}: there is room for ${room}`,
     );
   }
-  return new Type(buffer, byteOffset, count);
+  return new Type(buffer, window.start + byteOffset, count);
 }
 
 /** Whether it is a class of typed arrays, `DataView`, or a class that extends one of them. */

@@ -5,8 +5,11 @@ import { aborted } from "../broker/abort.ts";
 import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
 import type { ClientLink } from "../link/client_link.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
+import { LinkedStream } from "../link/linked_stream.ts";
+import { spinOf } from "../sync/waiting.ts";
 import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
-import { checkConnectOptions, checkOpenOptions } from "./options.ts";
+import { type FrameOrder, StreamReader } from "../exchange/stream_reader.ts";
+import { checkConnectOptions, checkOpenOptions, checkStreamOpenOptions } from "./options.ts";
 import { type Found, ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
@@ -47,6 +50,26 @@ export interface OpenOptions {
   prefault?: boolean | undefined;
   /** Ends the wait for the server, where it is gone. */
   signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode Client.stream}. */
+export interface OpenStreamOptions {
+  /**
+   * Which frames to see: `"newest"`, the newest whenever the reader looks, or `"every"`, one after the other while the
+   * slots last. A writer that uses `loanAsync()` waits for readers of every frame.
+   *
+   * @default {"newest"}
+   */
+  order?: FrameOrder | undefined;
+  /** Ends the wait for the server, where it is gone, and each wait for a frame in a loop, with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How long a loop spins for a frame before it parks on the event loop, in microseconds, at most 1000. While it spins,
+   * nothing else runs in this realm.
+   *
+   * @default {50}
+   */
+  spin?: number | undefined;
 }
 
 /**
@@ -160,15 +183,69 @@ export class Client implements AsyncDisposable {
   async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
     checkOpenOptions(name, options);
     const { write = false, prefault = false, signal } = options;
+    const linked = await this.#onLink(
+      signal,
+      (link, signal) => link.region(name, { write, prefault, signal }),
+    );
+    return write ? new WritableRegion(linked) : new ReadableRegion(linked);
+  }
+
+  /**
+   * Opens a stream, waiting for a server if the last one is gone.
+   *
+   * @param name its name
+   * @param options which frames to see, and when to give up
+   * @returns the stream, which belongs to the caller and is closed with the client at the latest
+   * @throws {Deno.errors.NotFound} if the server has no such stream
+   * @throws {TypeError} if the client is closed, or an option is not valid
+   * @throws {Error} as of {@linkcode open}
+   * @throws the signal's reason, if it aborts first
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using server = await serve("com.example.frames", { streams: { video: { byteLength: 4096 } } });
+   * await using client = await connect("com.example.frames");
+   * const video = await client.stream("video", { order: "every" });
+   * for (let number = 1; number <= 2; number++) {
+   *   using frame = server.stream("video").loan();
+   *   frame.view(Uint8Array)[0] = number;
+   *   frame.publish();
+   * }
+   * for await (using frame of video) {
+   *   assert(frame.view(Uint8Array)[0] === frame.sequence);
+   *   if (frame.sequence === 2) break;
+   * }
+   * ```
+   */
+  async stream(name: string, options: OpenStreamOptions = {}): Promise<StreamReader> {
+    checkStreamOpenOptions(name, options);
+    const { order = "newest", signal } = options;
+    const spin = spinOf(options);
+    const every = order === "every";
+    return await this.#onLink(signal, async (link, until) => {
+      const first = await LinkedStream.open(link, name, { every, last: -1, signal: until });
+      const reopen = (last: number): Promise<LinkedStream> => {
+        return LinkedStream.open(link, name, { every, last, signal: this.#stop.signal });
+      };
+      return new StreamReader(first, order, reopen, { signal, spin });
+    });
+  }
+
+  /** Does something with the link that lives; when its server dies meanwhile, with the next one. */
+  async #onLink<T>(
+    signal: AbortSignal | undefined,
+    use: (link: ClientLink, until: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     for (;;) {
       if (this.#trouble !== undefined) throw this.#trouble;
       const link = await aborted(this.#link, until);
       try {
-        const linked = await link.region(name, { write, prefault, signal: until });
-        return write ? new WritableRegion(linked) : new ReadableRegion(linked);
+        return await use(link, until);
       } catch (error) {
-        // The server died meanwhile: the next one has the region too, or says that it does not.
+        // The server died meanwhile: the next one has it too, or says that it does not.
         if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
         await aborted(link.closed, until);
       }

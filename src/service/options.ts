@@ -4,6 +4,7 @@
  * @module
  */
 import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
+import { checkStreamOptions } from "../link/stream_options.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 type Options = { readonly [option: string]: unknown };
@@ -49,21 +50,30 @@ function checkCommon(doing: string, options: Options): void {
 export function checkServeOptions(name: string, options: unknown): void {
   const doing = `serve "${name}"`;
   checkObject(doing, options);
-  const { regions } = options;
-  if (typeof regions !== "object" || regions === null || Array.isArray(regions)) {
-    throw new TypeError(
-      `Cannot ${doing}: \`regions\` is ${inWords(regions)}, but must be an object such as ` +
-        `{ frame: { byteLength: 1024 } }`,
-    );
-  }
+  const { regions, streams } = options;
+  if (regions !== undefined || streams === undefined) checkTable(doing, "regions", regions);
+  if (streams !== undefined) checkTable(doing, "streams", streams);
   const isPolicy = (value: unknown): boolean => value === "reject" || value === "replace";
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
   checkCommon(doing, options);
-  for (const [region, regionOptions] of Object.entries(regions)) {
+  for (const [region, regionOptions] of Object.entries(regions ?? {})) {
     checkRegionName(region);
     checkRegionOptions(region, regionOptions);
   }
+  for (const [stream, streamOptions] of Object.entries(streams ?? {})) {
+    checkRegionName(stream);
+    checkStreamOptions(stream, streamOptions);
+  }
+}
+
+/** Checks an option that lists what is served, by name. */
+function checkTable(doing: string, option: string, table: unknown): void {
+  if (typeof table === "object" && table !== null && !Array.isArray(table)) return;
+  throw new TypeError(
+    `Cannot ${doing}: \`${option}\` is ${inWords(table)}, but must be an object such as ` +
+      `{ frame: { byteLength: 1024 } }`,
+  );
 }
 
 /**
@@ -76,6 +86,20 @@ export function checkConnectOptions(name: string, options: unknown): void {
   checkObject(doing, options);
   check(doing, options, "reconnect", isBoolean, "true or false");
   checkCommon(doing, options);
+}
+
+/**
+ * Checks the name and the options of `stream`.
+ *
+ * @throws {TypeError} or {RangeError} if one is not valid; the message names it
+ */
+export function checkStreamOpenOptions(name: unknown, options: unknown): void {
+  checkRegionName(name);
+  const doing = `open the stream "${name}"`;
+  checkObject(doing, options);
+  const isOrder = (value: unknown): boolean => value === "newest" || value === "every";
+  check(doing, options, "order", isOrder, '"newest" or "every"');
+  check(doing, options, "signal", isSignal, "an AbortSignal");
 }
 
 /**

@@ -6,14 +6,26 @@ import { hashSchema } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
 import type { LinkedRegion } from "../link/linked_region.ts";
 import type { RegionOptions } from "../link/served_region.ts";
+import type { StreamOptions } from "../link/stream_options.ts";
 import { WritableRegion } from "../exchange/region.ts";
+import { StreamWriter } from "../exchange/stream_writer.ts";
 import { NameTakenError } from "./errors.ts";
 import { checkServeOptions } from "./options.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
-  /** The regions, by name. More can be added later. */
-  regions: Readonly<Record<string, RegionOptions>>;
+  /**
+   * The regions, by name. More can be added later.
+   *
+   * @default {{}} where there are streams
+   */
+  regions?: Readonly<Record<string, RegionOptions>> | undefined;
+  /**
+   * The streams, by name. More can be added later.
+   *
+   * @default {{}}
+   */
+  streams?: Readonly<Record<string, StreamOptions>> | undefined;
   /**
    * What to do if another app serves the name: fail, or take its place (the other server ends).
    *
@@ -44,6 +56,7 @@ export class Server implements AsyncDisposable {
   readonly #broker: BrokerClient;
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #listener: BrokerListener;
+  readonly #streams = new Map<string, StreamWriter>();
   readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
   #generation = 0;
   /** The last event that a registration was replaced whose own reply has not come yet. */
@@ -114,6 +127,59 @@ export class Server implements AsyncDisposable {
    */
   async replace(name: string, options: RegionOptions): Promise<WritableRegion> {
     return this.#wrap(await this.#host.replace(name, options));
+  }
+
+  /** The names of the streams. */
+  get streams(): string[] {
+    return this.#host.streams.names;
+  }
+
+  /**
+   * A stream, to write frames in. It stays the same object when the stream is replaced.
+   *
+   * @param name its name
+   * @returns the stream, which the server closes
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   */
+  stream(name: string): StreamWriter {
+    this.#host.streams.get(name); // throws
+    let stream = this.#streams.get(name);
+    if (stream === undefined) {
+      stream = new StreamWriter(name, () => this.#host.streams.get(name));
+      this.#streams.set(name, stream);
+    }
+    return stream;
+  }
+
+  /**
+   * Adds a stream.
+   *
+   * @param name its name, 1 to 128 characters
+   * @param options the length of a frame, and how many slots there are
+   * @returns the stream
+   * @throws {TypeError} if there is one of that name (use {@linkcode replaceStream}), an option is not valid, or the
+   *   server is closed
+   * @throws {RangeError} if a length is not valid, or the service shares 256 things already
+   */
+  async addStream(name: string, options: StreamOptions): Promise<StreamWriter> {
+    await this.#host.streams.add(name, options);
+    return this.stream(name);
+  }
+
+  /**
+   * Gives a stream other slots: that is how the length of its frames changes. Readers follow by themselves; frames that
+   * they hold stay readable. The numbers of frames go on.
+   *
+   * @param name its name
+   * @param options the length of a frame, and how many slots there are
+   * @returns the stream
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if an option is not valid, or the server is closed
+   * @throws {RangeError} if a length is not valid
+   */
+  async replaceStream(name: string, options: StreamOptions): Promise<StreamWriter> {
+    await this.#host.streams.replace(name, options);
+    return this.stream(name);
   }
 
   #wrap(linked: LinkedRegion): WritableRegion {
@@ -234,8 +300,11 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     requirement: options.requirement,
   });
   try {
-    for (const [region, regionOptions] of Object.entries(options.regions)) {
+    for (const [region, regionOptions] of Object.entries(options.regions ?? {})) {
       await host.add(region, regionOptions);
+    }
+    for (const [stream, streamOptions] of Object.entries(options.streams ?? {})) {
+      await host.streams.add(stream, streamOptions);
     }
   } catch (error) {
     await host.close();

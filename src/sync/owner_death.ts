@@ -57,6 +57,11 @@ export class OwnerDeath implements Disposable {
     }
   }
 
+  /** A word that is not 0 once the owner is dead; it lives until this object is disposed. */
+  get dead(): Address {
+    return this.#library.shim.shim_owner_dead(this.#handle)!;
+  }
+
   /** Stops to watch: afterwards the words may be unmapped. Idempotent. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;

@@ -165,6 +165,8 @@ SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32
 /* The function that does it, for shim_link_on_death with the shim_owner as its context. */
 typedef void (*shim_death_call)(void *context);
 SHIM_EXPORT shim_death_call shim_owner_death_call(void);
+/* A word that is not 0 once the owner is dead. */
+SHIM_EXPORT const void *shim_owner_dead(const shim_owner *owner);
 SHIM_EXPORT void shim_owner_free(shim_owner *owner);
 
 /* --------------------------------------------------- values.c: iteration and constants of XPC ---- */
@@ -320,6 +322,82 @@ SHIM_EXPORT void shim_revision_unpark(void *parked);
  * when the time is over or the peer is gone. */
 SHIM_EXPORT double shim_revision_wait(void *revision, void *parked, const void *gone, double after,
                                       uint32_t spin, double milliseconds);
+
+/* ----------------------------------------- stream_writer.c, stream_reader.c: frames in slots ---- */
+
+/*
+ * A stream has slots, each with a frame. The writer fills a slot that nobody reads; a reader leases a frame and reads
+ * it in place. Neither waits for the other. `shmem_layout.h` has the words, `src/link/PROTOCOL.md` the rules.
+ *
+ * Both objects are used by one thread at a time. The memory that they are given belongs to the caller and stays
+ * mapped until they are freed. Frames are numbered from 1; a number fits in a double.
+ */
+typedef struct shim_stream_writer shim_stream_writer;
+typedef struct shim_stream_reader shim_stream_reader;
+
+/* The writing side. `header`: a zeroed struct shmem_stream_header; `slots`: 2 to SHMEM_STREAM_MAX_SLOTS; `last`: the
+ * number of the last frame of an earlier generation, or 0. Publishing commits `revision` of region `index`. NULL when
+ * an argument is out of range or no memory is left. */
+SHIM_EXPORT shim_stream_writer *shim_stream_writer_create(void *header, uint32_t slots, double last,
+                                                          shim_audience *audience, void *revision,
+                                                          uint32_t index);
+SHIM_EXPORT void shim_stream_writer_free(shim_stream_writer *writer);
+
+/* Adds a reader's struct shmem_stream_leases. Its leases end when the word `gone` (may be NULL) is not 0. Returns a
+ * number, or a negative errno. */
+SHIM_EXPORT int32_t shim_stream_reader_add(shim_stream_writer *writer, const void *leases, const void *gone);
+SHIM_EXPORT void shim_stream_reader_remove(shim_stream_writer *writer, int32_t reader);
+
+/* Takes a slot to write in, the one with the oldest frame that nobody leases. Never the one with the newest frame.
+ * Returns the slot, or -EBUSY. */
+#define SHIM_LOAN_REVOKE 1u   /* if all are leased, ends the leases of the oldest frame */
+#define SHIM_LOAN_UNWANTED 2u /* only frames that no reader of every frame still waits for */
+SHIM_EXPORT int32_t shim_stream_loan(shim_stream_writer *writer, uint32_t flags);
+
+/* Gives a slot back without a frame. */
+SHIM_EXPORT void shim_stream_drop(shim_stream_writer *writer, uint32_t slot);
+
+/* Publishes what was written in a slot as the newest frame. `record`: SHMEM_STREAM_RECORD_BYTES, or NULL for zeros.
+ * Returns its number; -1 when the slot was not taken. */
+SHIM_EXPORT double shim_stream_publish(shim_stream_writer *writer, uint32_t slot, double length,
+                                       double timestamp, const uint64_t *record);
+
+/* Fills in the numbers of the readers that keep slots from the writer; returns how many. */
+SHIM_EXPORT uint32_t shim_stream_holders(const shim_stream_writer *writer, int32_t *readers,
+                                         uint32_t capacity);
+
+/* What is told of a frame: read by JavaScript as an array of doubles. The user's record stays in the slot. */
+typedef struct shim_frame {
+  double sequence;  /* its number */
+  double dropped;   /* how many frames this reader has missed since the one that it took last */
+  double length;    /* the bytes that are used, as the writer says: to be checked */
+  double timestamp; /* the writer's */
+} shim_frame;
+
+/* The reading side. `leases`: a zeroed struct shmem_stream_leases of ours; `last`: the number of the frame that was
+ * taken last, of an earlier generation; below 0: the newest frame is the first to be taken. Each lease that ends
+ * wakes a writer that is parked on `revision`. */
+SHIM_EXPORT shim_stream_reader *shim_stream_reader_create(const void *header, uint32_t slots, void *leases,
+                                                          double last, shim_audience *audience,
+                                                          void *revision, uint32_t index);
+/* Ends all leases, too. */
+SHIM_EXPORT void shim_stream_reader_free(shim_stream_reader *reader);
+
+/* The number of the frame that was taken last. */
+SHIM_EXPORT double shim_stream_reader_last(const shim_stream_reader *reader);
+
+/* Asks the writer to keep frames until this reader has taken them, where it can wait for that. */
+SHIM_EXPORT void shim_stream_reader_want_every(shim_stream_reader *reader);
+
+/* Leases the newest frame, or with `every` the oldest one, after number `after`. Returns its slot, or -EAGAIN when
+ * there is none (yet). Several leases of one frame are counted. */
+SHIM_EXPORT int32_t shim_stream_take(shim_stream_reader *reader, bool every, double after, shim_frame *frame);
+
+/* Ends a lease. */
+SHIM_EXPORT void shim_stream_release(shim_stream_reader *reader, uint32_t slot, double sequence);
+
+/* Whether the slot still has this frame: false once the writer has taken it back. */
+SHIM_EXPORT bool shim_stream_holds(const shim_stream_reader *reader, uint32_t slot, double sequence);
 
 /* ------------------------------------------------------------- doorbell.c, event_queue.c: doorbells ------- */
 

@@ -92,9 +92,9 @@ struct shmem_tiles {
 
 /* One slot of a stream: what is known of the frame in it. */
 struct shmem_stream_slot {
-  uint64_t sequence; /* the number of the frame; 0: there is none, or it is being written */
-  uint64_t length;   /* the bytes of the frame that are used */
-  double timestamp;  /* the writer's */
+  uint64_t sequence;  /* the number of the frame; 0: there is none, or it is being written */
+  uint64_t length;    /* the bytes of the frame that are used */
+  uint64_t timestamp; /* the writer's: the bits of a double */
   uint8_t unused[40];
   uint64_t record[8]; /* the user's */
 };
@@ -108,6 +108,7 @@ struct shmem_stream_header {
 };
 #define SHMEM_STREAM_HEADER_BYTES 8320
 #define SHMEM_STREAM_SEQUENCE_UNIT 256
+#define SHMEM_STREAM_RECORD_AT(slot) (SHMEM_STRIDE + (slot)*SHMEM_STRIDE + 64)
 
 /* The words of one reader of a stream: the reader makes and writes them, the server reads them. */
 struct shmem_stream_leases {
@@ -156,7 +157,7 @@ SHMEM_ASSERT_REGION(1);
 SHMEM_ASSERT_REGION(SHMEM_MAX_REGIONS - 1);
 SHMEM_ASSERT_AT(struct shmem_client_words, gone, SHMEM_CLIENT_GONE_AT);
 SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1], 2 * SHMEM_STRIDE);
-SHMEM_ASSERT_AT(struct shmem_stream_slot, record, 64);
+SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1].record, SHMEM_STREAM_RECORD_AT(1));
 SHMEM_ASSERT_AT(struct shmem_stream_leases, leased, SHMEM_STRIDE);
 
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_region) == SHMEM_STRIDE, "the server's words of a region");

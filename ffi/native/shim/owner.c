@@ -16,6 +16,7 @@ struct shim_owner {
   uint32_t count;
   uint32_t owner;
   _Atomic uint32_t *gone;
+  _Atomic uint32_t dead;
 };
 
 shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count, uint32_t owner,
@@ -33,6 +34,7 @@ shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, u
 
 static void abandon_all(void *context) {
   shim_owner *dead = context;
+  atomic_store(&dead->dead, 1);
   if (dead->gone) atomic_store(dead->gone, 1);
   for (uint32_t i = 0; i < dead->count; i++) {
     size_t offset = (size_t)i * dead->stride;
@@ -43,5 +45,7 @@ static void abandon_all(void *context) {
 }
 
 shim_death_call shim_owner_death_call(void) { return abandon_all; }
+
+const void *shim_owner_dead(const shim_owner *owner) { return (const void *)&owner->dead; }
 
 void shim_owner_free(shim_owner *owner) { free(owner); }

@@ -1,0 +1,187 @@
+import { SharedMemory, type XpcRecord } from "../xpc/mod.ts";
+import type { IndexTable } from "./index_table.ts";
+import { generationAt, serverRevisionAt } from "./layout.ts";
+import type { LinkEnd } from "./link_end.ts";
+import type { HostPart, Operation } from "./operations.ts";
+import { integerOf, LinkRefusal } from "./protocol.ts";
+import { ServedStream } from "./served_stream.ts";
+import { checkRegionName } from "./served_region.ts";
+import type { ServerLink } from "./server_link.ts";
+import { checkStreamOptions, type StreamOptions } from "./stream_options.ts";
+
+/** The streams of a server, by name. Changes happen one after the other, in the order in which they were asked for. */
+export class StreamTable implements HostPart {
+  readonly #end: LinkEnd;
+  readonly #indexes: IndexTable;
+  readonly #streams = new Map<string, ServedStream>();
+  #lastChange: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /**
+   * @param end the server's end, where the words are
+   * @param indexes the numbers of all that the server shares
+   */
+  constructor(end: LinkEnd, indexes: IndexTable) {
+    this.#end = end;
+    this.#indexes = indexes;
+  }
+
+  /** `stream` gives a stream's memory to a client, `stream_close` takes its leases back. */
+  readonly operations: Readonly<Record<string, Operation>> = {
+    stream: (link, { values: { name, leases } }) => {
+      if (typeof name !== "string") {
+        throw new LinkRefusal("bad_request", "Cannot open a stream: name is not a string");
+      }
+      if (!(leases instanceof SharedMemory)) {
+        throw new LinkRefusal("bad_request", "Cannot open a stream: leases is not shared memory");
+      }
+      const stream = this.#streams.get(name);
+      if (stream === undefined) {
+        throw new LinkRefusal(
+          "not_found",
+          `Cannot open the stream "${name}": the server has ${this.#known()}`,
+        );
+      }
+      const { byteLength, slots, offset, stride } = stream.shape;
+      return {
+        index: BigInt(stream.index),
+        generation: BigInt(stream.generation),
+        byteLength: BigInt(byteLength),
+        slots: BigInt(slots),
+        offset: BigInt(offset),
+        stride: BigInt(stride),
+        memory: stream.mapping.share(),
+        reader: BigInt(stream.addReader(link, leases)),
+      };
+    },
+
+    stream_close: (link, { values: { name, generation, reader } }) => {
+      const id = integerOf(reader, Number.MAX_SAFE_INTEGER);
+      const number = integerOf(generation, Number.MAX_SAFE_INTEGER);
+      if (typeof name !== "string" || id === undefined || number === undefined) {
+        throw new LinkRefusal(
+          "bad_request",
+          "Cannot close a stream: name, generation or reader is not valid",
+        );
+      }
+      const stream = this.#streams.get(name);
+      if (stream?.generation === number) stream.removeReader(link, id);
+      return {};
+    },
+  };
+
+  /** Lists the streams. */
+  describe(): XpcRecord {
+    return {
+      streams: [...this.#streams.values()].map((stream) => ({
+        name: stream.name,
+        byteLength: BigInt(stream.shape.byteLength),
+        slots: BigInt(stream.shape.slots),
+        generation: BigInt(stream.generation),
+        sequence: BigInt(stream.last),
+        readers: BigInt(stream.readers),
+      })),
+    };
+  }
+
+  /** A client is gone: its leases end. */
+  forget(link: ServerLink): void {
+    for (const stream of this.#streams.values()) stream.forget(link);
+  }
+
+  /** The names. */
+  get names(): string[] {
+    return [...this.#streams.keys()];
+  }
+
+  /**
+   * A stream, in its newest generation.
+   *
+   * @throws {Deno.errors.NotFound} if there is none of that name; the message lists the names
+   */
+  get(name: string): ServedStream {
+    const stream = this.#streams.get(name);
+    if (stream !== undefined) return stream;
+    throw new Deno.errors.NotFound(`Cannot find the stream "${name}": this server has ${this.#known()}`);
+  }
+
+  /**
+   * Adds a stream.
+   *
+   * @throws {TypeError} if there is one of that name, an option is not valid, or the server is closed
+   * @throws {RangeError} if a length is not valid, or the service shares 256 things already
+   */
+  add(name: string, options: StreamOptions): Promise<ServedStream> {
+    checkRegionName(name);
+    checkStreamOptions(name, options);
+    return this.#change(async () => {
+      this.#checkOpen("add", name);
+      if (this.#streams.has(name)) {
+        throw new TypeError(
+          `Cannot add the stream "${name}": there is one of that name. Use replaceStream() to change it`,
+        );
+      }
+      const index = this.#indexes.take(`the stream "${name}"`);
+      return await this.#put({ name, index, generation: 1, last: 0 }, options);
+    });
+  }
+
+  /**
+   * Puts a new generation in the place of a stream, and closes the old one. Its frames go on counting.
+   *
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if an option is not valid, or the server is closed
+   * @throws {RangeError} if a length is not valid
+   */
+  replace(name: string, options: StreamOptions): Promise<ServedStream> {
+    checkRegionName(name);
+    checkStreamOptions(name, options);
+    return this.#change(async () => {
+      this.#checkOpen("replace", name);
+      const before = this.get(name);
+      const { index, generation } = before;
+      const stream = await this.#put({ name, index, generation: generation + 1, last: before.last }, options);
+      const { audience, server, queue: { library: { shim } } } = this.#end;
+      shim.shim_revision_commit(audience, server.word(serverRevisionAt(index), 8), index);
+      await before.close();
+      return stream;
+    });
+  }
+
+  /** Closes all streams. A change under way fails; later ones do, too. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#lastChange;
+    await Promise.all([...this.#streams.values()].map((stream) => stream.close()));
+  }
+
+  async #put(
+    facts: { name: string; index: number; generation: number; last: number },
+    options: StreamOptions,
+  ): Promise<ServedStream> {
+    const stream = await ServedStream.create(this.#end, facts, options);
+    if (this.#closed) {
+      await stream.close();
+      this.#checkOpen("make", facts.name);
+    }
+    this.#streams.set(facts.name, stream);
+    const { generation, index } = facts;
+    Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
+    return stream;
+  }
+
+  #change(change: () => Promise<ServedStream>): Promise<ServedStream> {
+    const done = this.#lastChange.then(change);
+    this.#lastChange = done.catch(() => {}); // told to the caller
+    return done;
+  }
+
+  #known(): string {
+    const names = this.names.map((name) => `"${name}"`);
+    return names.length === 0 ? "no streams" : names.join(", ");
+  }
+
+  #checkOpen(doing: string, name: string): void {
+    if (this.#closed) throw new TypeError(`Cannot ${doing} the stream "${name}": the server is closed`);
+  }
+}

@@ -62,6 +62,9 @@ export {
   type OpenStreamOptions,
 } from "./src/service/client.ts";
 export type { StreamOptions } from "./src/link/stream_options.ts";
+export type { ChannelOptions } from "./src/link/channel_options.ts";
+export { Channel, type ChannelMessagesOptions } from "./src/exchange/channel.ts";
+export { ChannelHub } from "./src/exchange/channel_hub.ts";
 export { FrameLease } from "./src/exchange/frame_lease.ts";
 export { FrameLoan, type PublishOptions } from "./src/exchange/frame_loan.ts";
 export { NoSlotError } from "./src/exchange/no_slot_error.ts";

@@ -11,6 +11,7 @@ import type {
   ShimLink,
   ShimOwner,
   ShimQueue,
+  ShimRing,
   ShimStreamReader,
   ShimStreamWriter,
   XpcObject,
@@ -37,6 +38,8 @@ export const owner = "pointer" as Typed<ShimOwner>;
 export const streamWriter = "pointer" as Typed<ShimStreamWriter>;
 /** `shim_stream_reader *` */
 export const streamReader = "pointer" as Typed<ShimStreamReader>;
+/** `shim_ring *` */
+export const ring = "pointer" as Typed<ShimRing>;
 /** `void *` into mapped memory */
 export const memory = "pointer" as Typed<Address>;
 /** `const char *` that C owns */

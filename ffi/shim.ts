@@ -11,6 +11,7 @@ import {
   object,
   owner,
   queue,
+  ring,
   streamReader,
   streamWriter,
 } from "./_ctypes.ts";
@@ -147,6 +148,16 @@ export const shim = {
   shim_stream_release: { parameters: [streamReader, "u32", "f64"], result: "void" },
   shim_stream_holds: { parameters: [streamReader, "u32", "f64"], result: "bool" },
 
+  // ring.c
+  /** `memory`, `capacity`, `audience`, `index` */
+  shim_ring_create: { parameters: [memory, "u32", audience, "u32"], result: ring },
+  shim_ring_free: { parameters: [ring], result: "void" },
+  /** `ring`, `bytes`, `length` */
+  shim_ring_send: { parameters: [ring, buffer, "u32"], result: "i32" },
+  shim_ring_next: { parameters: [ring], result: "i32" },
+  /** `ring`, `bytes`, `capacity` */
+  shim_ring_receive: { parameters: [ring, buffer, "u32"], result: "i32" },
+
   // doorbell.c
   /** `queue`, `ends`: two `int32_t` to fill */
   shim_queue_open_bell: { parameters: [queue, buffer], result: "i32" },
@@ -202,4 +213,9 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_stream_take",
   "shim_stream_release",
   "shim_stream_holds",
+  "shim_ring_create",
+  "shim_ring_free",
+  "shim_ring_send",
+  "shim_ring_next",
+  "shim_ring_receive",
 ]);

@@ -28,6 +28,8 @@ export type ShimAudience = Handle<"shim_audience">;
 export type ShimStreamWriter = Handle<"shim_stream_writer">;
 /** `shim_stream_reader *`. */
 export type ShimStreamReader = Handle<"shim_stream_reader">;
+/** `shim_ring *`. */
+export type ShimRing = Handle<"shim_ring">;
 /** An address in mapped memory. */
 export type Address = Handle<"memory">;
 /** A NUL-terminated string of C. */

@@ -1,6 +1,5 @@
 import type { Address, ShimAudience } from "../../ffi/types.ts";
 import { Mapping } from "../memory/mapping.ts";
-import type { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
 import { goneError } from "../sync/revision_place.ts";
@@ -33,7 +32,7 @@ import {
 } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
-import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
+import { BELLS, integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
 
 /** What a client must know of a server to connect. */
@@ -115,7 +114,9 @@ export class ClientLink implements LinkEnd {
         requirement: target.requirement,
       }),
     );
-    const welcome = await hello(connection, words, target.schema, signal, undo);
+    const bell = new ClientBell(queue);
+    undo.defer(() => bell.close());
+    const welcome = await hello({ connection, words, schema: target.schema, bell, serverBell }, signal, undo);
     // The broker's word on who serves does not count here: the kernel's does.
     if (connection.peer.euid !== shim.shim_euid()) {
       throw new IncompatibleError(`Cannot connect: user ${connection.peer.euid} runs the server`);
@@ -132,7 +133,17 @@ export class ClientLink implements LinkEnd {
       }),
     );
     serverBell.join(welcome.server);
-    return new ClientLink(queue, connection, words, welcome, audience, serverBell, serverDeath, undo.move());
+    return new ClientLink(
+      queue,
+      connection,
+      words,
+      welcome,
+      audience,
+      bell,
+      serverBell,
+      serverDeath,
+      undo.move(),
+    );
   }
 
   private constructor(
@@ -141,6 +152,7 @@ export class ClientLink implements LinkEnd {
     words: Mapping,
     welcome: Welcome,
     audience: ShimAudience,
+    bell: ClientBell,
     serverBell: ServerBell,
     serverDeath: OwnerDeath,
     undo: Undo,
@@ -151,7 +163,7 @@ export class ClientLink implements LinkEnd {
     this.owner = welcome.owner;
     this.audience = audience;
     this.gone = words.word(GONE_AT);
-    this.bell = new ClientBell(queue, (fd) => offerBell(connection, fd));
+    this.bell = bell;
     this.#connection = connection;
     this.#words = words;
     this.#undo = undo;
@@ -283,26 +295,34 @@ export class ClientLink implements LinkEnd {
   }
 }
 
-/** Gives the server the ringing end of our doorbell. */
-async function offerBell(connection: Connection, doorbell: Doorbell): Promise<void> {
-  using bell = await FileDescriptor.from(doorbell.ringFd);
-  checkReply(await connection.request({ op: "bell", bell }));
+/** What a client says hello with. */
+interface Hello {
+  readonly connection: Connection;
+  readonly words: Mapping;
+  readonly schema: Uint8Array | null;
+  readonly bell: ClientBell;
+  readonly serverBell: ServerBell;
 }
 
 /** Says hello and maps what the server gives. */
 async function hello(
-  connection: Connection,
-  ownWords: Mapping,
-  schema: Uint8Array | null,
+  { connection, words: ownWords, schema, bell: ownBell, serverBell }: Hello,
   signal: AbortSignal | undefined,
   undo: Undo,
 ): Promise<Welcome> {
   using words = ownWords.share();
+  using bell = await ownBell.first();
   const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
-  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [] };
-  const reply = await connection.request(request, { signal });
+  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [BELLS] };
+  const reply = await connection.request(bell === undefined ? request : { ...request, bell }, { signal });
   try {
     checkReply(reply);
+    const { features, bell: theirs } = reply;
+    const hasBells = Array.isArray(features) && features.includes(BELLS);
+    ownBell.begin(hasBells && bell !== undefined, async (bell) => {
+      checkReply(await connection.request({ op: "bell", bell }));
+    });
+    if (hasBells && theirs instanceof FileDescriptor) serverBell.take(theirs);
     const version = integerOf(reply["version"], Number(NEWEST_VERSION));
     const owner = integerOf(reply["owner"], MUTEX_OWNER);
     const { server, locks } = reply;

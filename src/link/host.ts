@@ -17,9 +17,10 @@ import {
 import { LOCK_BYTES, MUTEX_OWNER, SERVER_BYTES, SERVER_OWNER, serverParkedAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import type { LinkedRegion } from "./linked_region.ts";
+import { ChannelTable } from "./channel_table.ts";
 import { IndexTable } from "./index_table.ts";
 import type { HostPart, Operation } from "./operations.ts";
-import { checkHello, LinkRefusal } from "./protocol.ts";
+import { BELLS, checkHello, LinkRefusal } from "./protocol.ts";
 import { RegionTable } from "./region_table.ts";
 import { Relay } from "./relay.ts";
 import type { RegionOptions } from "./served_region.ts";
@@ -63,6 +64,8 @@ export class Host implements LinkEnd {
   readonly #indexes = new IndexTable();
   /** The streams. */
   readonly streams: StreamTable;
+  /** The channels. */
+  readonly channels: ChannelTable;
   readonly #table: RegionTable;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
@@ -111,7 +114,8 @@ export class Host implements LinkEnd {
     this.#options = options;
     this.#table = new RegionTable(this, this.#indexes);
     this.streams = new StreamTable(this, this.#indexes);
-    this.#parts = [this.#table, this.streams];
+    this.channels = new ChannelTable(this, this.#indexes);
+    this.#parts = [this.#table, this.streams, this.channels];
     this.#relay = new Relay(this);
   }
 
@@ -227,8 +231,8 @@ export class Host implements LinkEnd {
     return undefined;
   }
 
-  #hello(peer: Peer, { values }: IncomingMessage): XpcRecord {
-    const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
+  async #hello(peer: Peer, { values }: IncomingMessage): Promise<XpcRecord> {
+    const { version, words, bell, bells } = checkHello(values, this.#options.schema, peer.link !== undefined);
     const owner = this.#lastOwner + 1;
     if (owner > MUTEX_OWNER) {
       throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
@@ -240,14 +244,21 @@ export class Host implements LinkEnd {
       owner: BigInt(owner),
       server: share(this.server.share()),
       locks: share(this.locks.share()),
-      features: [],
     };
-    peer.link = new ServerLink(this, peer.connection, words, owner);
+    const link = new ServerLink(this, peer.connection, words, owner);
+    peer.link = link;
     this.#lastOwner = owner;
-    this.#links.set(peer.connection, peer.link);
+    this.#links.set(peer.connection, link);
+    const hasBell = bells && (bell === undefined || link.tryTakeBell(bell));
+    const ownBell = hasBell ? link.makeBell(() => this.#wake()) : undefined;
     this.#watchClients();
+    const given = await ownBell;
     undo.move(); // the reply owns them
-    return reply;
+    return {
+      ...reply,
+      features: hasBell ? [BELLS] : [],
+      ...(given === undefined ? {} : { bell: given }),
+    };
   }
 
   readonly #operations: Readonly<Record<string, Operation>> = {

@@ -104,3 +104,9 @@ export const LEASES_BYTES = STRIDE + MAXIMUM_SLOTS * 8;
 export function recordAt(slot: number): number {
   return STRIDE + slot * STRIDE + RECORD_BYTES;
 }
+
+/** Where the count of what was taken out is in a ring: 64 bits. What was put in is counted at its beginning. */
+export const RING_TAIL_AT = STRIDE;
+
+/** The bytes that a ring begins with. */
+export const RING_HEADER_BYTES = 2 * STRIDE;

@@ -4,11 +4,14 @@
  * @module
  */
 import { LAYOUT_VERSION } from "./layout.ts";
-import { SharedMemory, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
+import { FileDescriptor, SharedMemory, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
 
 /** The oldest and the newest version of the protocol that this side speaks. */
 export const OLDEST_VERSION = 1n;
 export const NEWEST_VERSION = 1n;
+
+/** The optional part of the protocol by which both sides exchange their doorbells in hello. */
+export const BELLS = "bells";
 
 /** The layout as it travels. */
 export const LAYOUT = BigInt(LAYOUT_VERSION);
@@ -42,6 +45,10 @@ export async function hashSchema(schema: string | undefined): Promise<Uint8Array
 interface Hello {
   readonly version: bigint;
   readonly words: SharedMemory;
+  /** The client's doorbell, where it wants to exchange them now; `undefined` where it has none. */
+  readonly bell: FileDescriptor | undefined;
+  /** Whether it wants to exchange doorbells. */
+  readonly bells: boolean;
 }
 
 /**
@@ -77,11 +84,16 @@ export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: bo
   if (!Array.isArray(features) || features.some((feature) => typeof feature !== "string")) {
     throw new LinkRefusal("bad_request", "Cannot read hello: features is not an array of strings");
   }
+  const bells = features.includes(BELLS);
+  const { bell = undefined } = bells ? values : {};
+  if (bell !== undefined && !(bell instanceof FileDescriptor)) {
+    throw new LinkRefusal("bad_request", "Cannot read hello: bell is not a file descriptor");
+  }
   if (again) throw new LinkRefusal("bad_request", "Cannot say hello twice");
   if (!sameSchema(ours, schema)) {
     throw new LinkRefusal("incompatible", "Cannot connect: the schemas of client and server differ");
   }
-  return { version, words };
+  return { version, words, bell, bells };
 }
 
 function unsignedOf(value: XpcValue | undefined, key: string): bigint {

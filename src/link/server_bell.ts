@@ -39,7 +39,12 @@ export class ServerBell implements Disposable {
   receive(message: IncomingMessage): void {
     using _ = message;
     const { event, bell } = message.values;
-    if (event !== "bell" || !(bell instanceof FileDescriptor) || this.known) return;
+    if (event === "bell" && bell instanceof FileDescriptor) this.take(bell);
+  }
+
+  /** Takes the bell, which stays the caller's. The first counts. */
+  take(bell: FileDescriptor): void {
+    if (this.known) return;
     const { shim } = this.#queue.library;
     let fd: number;
     try {

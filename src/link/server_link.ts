@@ -1,4 +1,4 @@
-import type { Address } from "../../ffi/types.ts";
+import type { Address, ShimAudience } from "../../ffi/types.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
@@ -19,6 +19,9 @@ export class ServerLink {
   readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #member: number;
+  /** This client alone, for what is sent to nobody else. */
+  readonly audience: ShimAudience;
+  readonly #memberAlone: number;
   readonly #death: OwnerDeath;
   #clientBell: number | undefined;
   #ownBell: Promise<Doorbell | undefined> | undefined;
@@ -51,7 +54,19 @@ export class ServerLink {
     const parked = this.#words.word(clientParkedAt(0));
     this.#member = library.shim.shim_audience_add(audience, parked, MAXIMUM_REGIONS, -1);
     if (this.#member < 0) throw new RangeError("Cannot take another client: no memory is left");
+    undo.defer(() => library.shim.shim_audience_remove(audience, this.#member));
+    const alone = library.shim.shim_audience_create();
+    if (alone === null) throw new RangeError("Cannot take another client: no memory is left");
+    this.audience = alone;
+    undo.defer(() => library.shim.shim_audience_free(alone));
+    this.#memberAlone = library.shim.shim_audience_add(alone, parked, MAXIMUM_REGIONS, -1);
+    if (this.#memberAlone < 0) throw new RangeError("Cannot take another client: no memory is left");
     undo.move();
+  }
+
+  /** Whether the client is gone. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
   }
 
   /** The client's process, from the kernel. */
@@ -76,21 +91,50 @@ export class ServerLink {
     this.#clientBell = bell.dup();
     const { queue: { library: { shim } }, audience } = this.#end;
     shim.shim_audience_set_bell(audience, this.#member, this.#clientBell);
+    shim.shim_audience_set_bell(this.audience, this.#memberAlone, this.#clientBell);
+  }
+
+  /** Takes the client's doorbell, if a descriptor is left. */
+  tryTakeBell(bell: FileDescriptor): boolean {
+    try {
+      this.takeBell(bell);
+      return true;
+    } catch {
+      return false; // the client offers it again when it first needs it
+    }
+  }
+
+  /**
+   * Makes the doorbell by which the client rings us, once.
+   *
+   * @param ring called at each ring
+   * @returns what the client gets, and the caller disposes; `undefined` if no descriptor is left
+   */
+  makeBell(ring: () => void): Promise<FileDescriptor | undefined> {
+    const made = this.#openBell(ring);
+    this.#ownBell = made.then((made) => made?.doorbell);
+    return made.then((made) => made?.bell);
   }
 
   /** Gives the client a doorbell to ring us by, once. */
   giveBell(ring: () => void): void {
-    this.#ownBell ??= this.#makeBell(ring);
+    if (this.#ownBell !== undefined) return;
+    void this.makeBell(ring).then((bell) => {
+      using _ = bell;
+      if (bell === undefined || this.ended || !this.#connection.open) return;
+      this.#connection.send({ event: "bell", bell });
+    });
   }
 
-  async #makeBell(ring: () => void): Promise<Doorbell | undefined> {
+  async #openBell(
+    ring: () => void,
+  ): Promise<{ readonly doorbell: Doorbell; readonly bell: FileDescriptor } | undefined> {
     let doorbell: Doorbell | undefined;
     try {
       doorbell = await Doorbell.open(this.#end.queue, ring);
-      using bell = await FileDescriptor.from(doorbell.ringFd);
+      const bell = await FileDescriptor.from(doorbell.ringFd);
       doorbell.closeRingingEnd();
-      if (this.#ended === undefined && this.#connection.open) this.#connection.send({ event: "bell", bell });
-      return doorbell;
+      return { doorbell, bell };
     } catch {
       await doorbell?.close(); // no descriptor is left: the client's messages wake us instead
       return undefined;
@@ -106,6 +150,7 @@ export class ServerLink {
   async #dispose(): Promise<void> {
     const { queue: { library: { shim } }, audience } = this.#end;
     shim.shim_audience_remove(audience, this.#member);
+    shim.shim_audience_free(this.audience);
     if (this.#clientBell !== undefined) shim.shim_descriptor_close(this.#clientBell);
     this.#death[Symbol.dispose]();
     this.#words.close();

@@ -7,9 +7,17 @@ import type { ClientLink } from "../link/client_link.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
 import { LinkedStream } from "../link/linked_stream.ts";
 import { spinOf } from "../sync/waiting.ts";
+import { openChannel } from "../link/open_channel.ts";
+import { Channel } from "../exchange/channel.ts";
+import { Turns } from "../sync/turns.ts";
 import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
 import { type FrameOrder, StreamReader } from "../exchange/stream_reader.ts";
-import { checkConnectOptions, checkOpenOptions, checkStreamOpenOptions } from "./options.ts";
+import {
+  checkChannelOpenOptions,
+  checkConnectOptions,
+  checkOpenOptions,
+  checkStreamOpenOptions,
+} from "./options.ts";
 import { type Found, ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
@@ -230,6 +238,26 @@ export class Client implements AsyncDisposable {
         return LinkedStream.open(link, name, { every, last, signal: this.#stop.signal });
       };
       return new StreamReader(first, order, reopen, { signal, spin });
+    });
+  }
+
+  /**
+   * Opens a channel, waiting for a server if the last one is gone. A client opens each channel once; when it has closed it,
+   * it may open it again.
+   *
+   * @param name its name
+   * @param options when to give up
+   * @returns the channel, which belongs to the caller and is closed with the client at the latest
+   * @throws {Deno.errors.NotFound} if the server has no such channel
+   * @throws {TypeError} if the client is closed, or an option is not valid
+   * @throws {Error} if this client has opened it already; and as of {@linkcode open}
+   * @throws the signal's reason, if it aborts first
+   */
+  async channel(name: string, options: Pick<OpenOptions, "signal"> = {}): Promise<Channel> {
+    checkChannelOpenOptions(name, options);
+    return await this.#onLink(options.signal, async (link, until) => {
+      const linked = await openChannel(link, name, until);
+      return new Channel(linked, new Turns(link.queue.library.shim));
     });
   }
 

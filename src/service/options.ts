@@ -4,6 +4,7 @@
  * @module
  */
 import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
+import { checkChannelOptions } from "../link/channel_options.ts";
 import { checkStreamOptions } from "../link/stream_options.ts";
 import { inWords } from "../xpc/in_words.ts";
 
@@ -50,9 +51,11 @@ function checkCommon(doing: string, options: Options): void {
 export function checkServeOptions(name: string, options: unknown): void {
   const doing = `serve "${name}"`;
   checkObject(doing, options);
-  const { regions, streams } = options;
-  if (regions !== undefined || streams === undefined) checkTable(doing, "regions", regions);
+  const { regions, streams, channels } = options;
+  const isAlone = streams === undefined && channels === undefined;
+  if (regions !== undefined || isAlone) checkTable(doing, "regions", regions);
   if (streams !== undefined) checkTable(doing, "streams", streams);
+  if (channels !== undefined) checkTable(doing, "channels", channels);
   const isPolicy = (value: unknown): boolean => value === "reject" || value === "replace";
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
@@ -65,10 +68,18 @@ export function checkServeOptions(name: string, options: unknown): void {
     checkRegionName(stream);
     checkStreamOptions(stream, streamOptions);
   }
+  for (const [channel, channelOptions] of Object.entries(channels ?? {})) {
+    checkRegionName(channel);
+    checkChannelOptions(channel, channelOptions);
+  }
 }
 
 /** Checks an option that lists what is served, by name. */
-function checkTable(doing: string, option: string, table: unknown): void {
+function checkTable(
+  doing: string,
+  option: string,
+  table: unknown,
+): asserts table is { readonly [name: string]: unknown } {
   if (typeof table === "object" && table !== null && !Array.isArray(table)) return;
   throw new TypeError(
     `Cannot ${doing}: \`${option}\` is ${inWords(table)}, but must be an object such as ` +
@@ -99,6 +110,18 @@ export function checkStreamOpenOptions(name: unknown, options: unknown): void {
   checkObject(doing, options);
   const isOrder = (value: unknown): boolean => value === "newest" || value === "every";
   check(doing, options, "order", isOrder, '"newest" or "every"');
+  check(doing, options, "signal", isSignal, "an AbortSignal");
+}
+
+/**
+ * Checks the name and the options of `channel`.
+ *
+ * @throws {TypeError} if one is not valid; the message names it
+ */
+export function checkChannelOpenOptions(name: unknown, options: unknown): void {
+  checkRegionName(name);
+  const doing = `open the channel "${name}"`;
+  checkObject(doing, options);
   check(doing, options, "signal", isSignal, "an AbortSignal");
 }
 

@@ -7,7 +7,12 @@ import { Host } from "../link/host.ts";
 import type { LinkedRegion } from "../link/linked_region.ts";
 import type { RegionOptions } from "../link/served_region.ts";
 import type { StreamOptions } from "../link/stream_options.ts";
+import type { ChannelOptions } from "../link/channel_options.ts";
+import type { LinkedChannel } from "../link/linked_channel.ts";
+import { Channel } from "../exchange/channel.ts";
+import { ChannelHub } from "../exchange/channel_hub.ts";
 import { WritableRegion } from "../exchange/region.ts";
+import { Turns } from "../sync/turns.ts";
 import { StreamWriter } from "../exchange/stream_writer.ts";
 import { NameTakenError } from "./errors.ts";
 import { checkServeOptions } from "./options.ts";
@@ -17,7 +22,7 @@ export interface ServeOptions {
   /**
    * The regions, by name. More can be added later.
    *
-   * @default {{}} where there are streams
+   * @default {{}} where there are streams or channels
    */
   regions?: Readonly<Record<string, RegionOptions>> | undefined;
   /**
@@ -26,6 +31,12 @@ export interface ServeOptions {
    * @default {{}}
    */
   streams?: Readonly<Record<string, StreamOptions>> | undefined;
+  /**
+   * The channels, by name. More can be added later.
+   *
+   * @default {{}}
+   */
+  channels?: Readonly<Record<string, ChannelOptions>> | undefined;
   /**
    * What to do if another app serves the name: fail, or take its place (the other server ends).
    *
@@ -57,6 +68,7 @@ export class Server implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #listener: BrokerListener;
   readonly #streams = new Map<string, StreamWriter>();
+  readonly #wrappedChannels = new WeakMap<LinkedChannel, Channel>();
   readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
   #generation = 0;
   /** The last event that a registration was replaced whose own reply has not come yet. */
@@ -182,6 +194,49 @@ export class Server implements AsyncDisposable {
     return this.stream(name);
   }
 
+  /** The names of the channels. */
+  get channels(): string[] {
+    return this.#host.channels.names;
+  }
+
+  /**
+   * A channel: what clients have opened under this name.
+   *
+   * @param name its name
+   * @returns the channels of all clients that opened it
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   */
+  channel(name: string): ChannelHub {
+    return new ChannelHub(
+      this.#host.channels.get(name),
+      this.#closed.promise,
+      (linked) => this.#wrapChannel(linked),
+    );
+  }
+
+  /**
+   * Adds a channel, which clients can open from now on.
+   *
+   * @param name its name, 1 to 128 characters
+   * @param options the length of its rings
+   * @returns the channels of all clients that open it
+   * @throws {TypeError} if there is one of that name, an option is not valid, or the server is closed
+   * @throws {RangeError} if the length is not valid, or the service shares 256 things already
+   */
+  addChannel(name: string, options: ChannelOptions): ChannelHub {
+    this.#host.channels.add(name, options);
+    return this.channel(name);
+  }
+
+  #wrapChannel(linked: LinkedChannel): Channel {
+    let channel = this.#wrappedChannels.get(linked);
+    if (channel === undefined) {
+      channel = new Channel(linked, new Turns(this.#host.queue.library.shim));
+      this.#wrappedChannels.set(linked, channel);
+    }
+    return channel;
+  }
+
   #wrap(linked: LinkedRegion): WritableRegion {
     let region = this.#wrapped.get(linked);
     if (region === undefined) this.#wrapped.set(linked, region = new WritableRegion(linked));
@@ -305,6 +360,9 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     }
     for (const [stream, streamOptions] of Object.entries(options.streams ?? {})) {
       await host.streams.add(stream, streamOptions);
+    }
+    for (const [channel, channelOptions] of Object.entries(options.channels ?? {})) {
+      host.channels.add(channel, channelOptions);
     }
   } catch (error) {
     await host.close();

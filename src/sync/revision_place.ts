@@ -37,6 +37,6 @@ export interface Life {
 }
 
 /** What waits for changes throw when the other side is gone. */
-export function goneError(name: string): PeerGoneError {
-  return new PeerGoneError(`Cannot wait for changes of "${name}": the server is gone`);
+export function goneError(name: string, other: "server" | "client" = "server"): PeerGoneError {
+  return new PeerGoneError(`Cannot wait for changes of "${name}": the ${other} is gone`);
 }

@@ -18,11 +18,16 @@ export interface UntilOptions {
 /** The waits for one thing that a revision announces, as one realm sees them: until a look at it finds something. */
 export class Waits {
   readonly #place: RevisionPlace;
+  readonly #other: "server" | "client";
   readonly #life: Life = { ended: undefined, checks: new Set(), waits: new Set() };
 
-  /** @param place where the revision is */
-  constructor(place: RevisionPlace) {
+  /**
+   * @param place where the revision is
+   * @param other who is gone when the place says so
+   */
+  constructor(place: RevisionPlace, other: "server" | "client" = "server") {
     this.#place = place;
+    this.#other = other;
   }
 
   /**
@@ -98,7 +103,7 @@ export class Waits {
       const found = look();
       if (found !== undefined) return found;
       if (gone !== null && shim.shim_word_load(gone) !== 0) {
-        this.#life.ended ??= { error: goneError(name) };
+        this.#life.ended ??= { error: goneError(name, this.#other) };
         continue;
       }
       const left = (deadline - shim.shim_clock()) / 1e6;

@@ -399,6 +399,37 @@ SHIM_EXPORT void shim_stream_release(shim_stream_reader *reader, uint32_t slot, 
 /* Whether the slot still has this frame: false once the writer has taken it back. */
 SHIM_EXPORT bool shim_stream_holds(const shim_stream_reader *reader, uint32_t slot, double sequence);
 
+/* ------------------------------------------------------------ ring.c: messages through memory ---- */
+
+/*
+ * A ring carries messages from one side to the other: one copy in, one copy out. Each side has an object of its own
+ * over the same memory and is used by one thread at a time. The memory stays mapped until the object is freed.
+ */
+typedef struct shim_ring shim_ring;
+
+enum shim_ring_result {
+  SHIM_RING_EMPTY = -1,  /* there is no message */
+  SHIM_RING_FULL = -1,   /* there is no room now */
+  SHIM_RING_BROKEN = -2, /* the other side wrote what cannot be: of no use any more */
+  SHIM_RING_LARGE = -3,  /* larger than any message of this ring may be */
+};
+
+/* `memory`: a struct shmem_ring and `capacity` bytes (a multiple of 8, at least 16) behind it. What is sent or received
+ * wakes those of the audience who are parked on `index`. NULL when an argument is out of range or no memory is left. */
+SHIM_EXPORT shim_ring *shim_ring_create(void *memory, uint32_t capacity, shim_audience *audience,
+                                        uint32_t index);
+SHIM_EXPORT void shim_ring_free(shim_ring *ring);
+
+/* Copies a message into the ring, of at most half of its capacity. 0, or an enum shim_ring_result. */
+SHIM_EXPORT int32_t shim_ring_send(shim_ring *ring, const void *bytes, uint32_t length);
+
+/* The length of the next message, or an enum shim_ring_result. */
+SHIM_EXPORT int32_t shim_ring_next(shim_ring *ring);
+
+/* Copies the next message out and takes it from the ring, if it fits in `capacity` bytes. Its length, or an enum
+ * shim_ring_result. */
+SHIM_EXPORT int32_t shim_ring_receive(shim_ring *ring, void *bytes, uint32_t capacity);
+
 /* ------------------------------------------------------------- doorbell.c, event_queue.c: doorbells ------- */
 
 /* Makes a pair of connected stream sockets: ends[0] for the event loop of the queue's realm to read, ends[1] to be

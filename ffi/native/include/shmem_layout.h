@@ -119,6 +119,17 @@ struct shmem_stream_leases {
 };
 #define SHMEM_STREAM_LEASES_BYTES 640
 
+/* What a ring begins with; its bytes follow. A message is its length in 64 bits, then its bytes, filled up to a multiple
+ * of 8, and wraps around at the end of the ring. */
+struct shmem_ring {
+  uint64_t head; /* the bytes that were ever put in: its writer's */
+  uint8_t unused1[120];
+  uint64_t tail; /* the bytes that were ever taken out: its reader's */
+  uint8_t unused2[120];
+};
+#define SHMEM_RING_TAIL_AT 128
+#define SHMEM_RING_HEADER_BYTES 256
+
 /* The lengths, in bytes. */
 #define SHMEM_SERVER_BYTES 33792
 #define SHMEM_LOCK_BYTES 32768
@@ -159,6 +170,7 @@ SHMEM_ASSERT_AT(struct shmem_client_words, gone, SHMEM_CLIENT_GONE_AT);
 SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1], 2 * SHMEM_STRIDE);
 SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1].record, SHMEM_STREAM_RECORD_AT(1));
 SHMEM_ASSERT_AT(struct shmem_stream_leases, leased, SHMEM_STRIDE);
+SHMEM_ASSERT_AT(struct shmem_ring, tail, SHMEM_RING_TAIL_AT);
 
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_region) == SHMEM_STRIDE, "the server's words of a region");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_lock_region) == SHMEM_STRIDE, "the locks of a region");
@@ -169,6 +181,7 @@ SHMEM_STATIC_ASSERT(sizeof(struct shmem_tiles) == SHMEM_TILES_HEADER_BYTES, "wha
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_slot) == SHMEM_STRIDE, "a slot of a stream");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_header) == SHMEM_STREAM_HEADER_BYTES, "a stream's header");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_leases) == SHMEM_STREAM_LEASES_BYTES, "a reader's leases");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_ring) == SHMEM_RING_HEADER_BYTES, "what a ring begins with");
 SHMEM_STATIC_ASSERT(SHMEM_STREAM_MAX_SLOTS <= SHMEM_STREAM_SEQUENCE_UNIT, "a slot fits beside its number");
 
 /* A word that lies across two cache lines is not atomic. */

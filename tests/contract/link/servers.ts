@@ -195,6 +195,23 @@ export const serverTests: readonly SideTest[] = [
       }),
   },
   {
+    name: "with the feature bells, hello takes the client's doorbell and gives the server's",
+    run: (implementation) =>
+      serving(implementation, async (client, party) => {
+        await using bell = new Bell();
+        using descriptor = await bell.descriptor();
+        const reply = await client.hello({ features: ["bells"], bell: descriptor });
+        assertEquals(reply["ok"], true);
+        if (Array.isArray(reply["features"]) && reply["features"].length === 0) return; // it is optional
+        assertEquals(reply["features"], ["bells"]);
+        assertInstanceOf(reply["bell"], FileDescriptor);
+        client.words.store(clientParkedAt(0), PARKED_BELL);
+        await party.run("commit", "frame");
+        assertEquals((await bell.rings()).length, 1);
+        assertEquals(await client.refused({ op: "bell", bell: descriptor }), "failed");
+      }),
+  },
+  {
     name: "a doorbell that nobody reads, or that is no socket, does not keep the server",
     run: (implementation) =>
       serving(implementation, async (client, party, setting) => {

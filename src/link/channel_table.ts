@@ -1,0 +1,177 @@
+import { Mapping } from "../memory/mapping.ts";
+import type { XpcRecord } from "../xpc/mod.ts";
+import { type ChannelOptions, checkChannelOptions } from "./channel_options.ts";
+import type { IndexTable } from "./index_table.ts";
+import { channelBytes, LinkedChannel } from "./linked_channel.ts";
+import type { LinkEnd } from "./link_end.ts";
+import type { HostPart, Operation } from "./operations.ts";
+import { LinkRefusal } from "./protocol.ts";
+import { checkRegionName } from "./served_region.ts";
+import type { ServerLink } from "./server_link.ts";
+
+/** A channel of a server: what each client gets that opens it. */
+export interface ServedChannel {
+  /** Its name. */
+  readonly name: string;
+  /** The bytes of each ring. */
+  readonly byteLength: number;
+  /** The ends of those who have opened it. */
+  readonly open: ReadonlySet<LinkedChannel>;
+  /** Called with each end that is opened from now on. */
+  readonly listeners: Set<(channel: LinkedChannel) => void>;
+}
+
+/** What the table keeps of a channel. */
+interface Entry extends ServedChannel {
+  readonly index: number;
+  readonly open: Set<LinkedChannel>;
+  readonly ends: Map<ServerLink, LinkedChannel>;
+}
+
+/** The channels of a server, by name. */
+export class ChannelTable implements HostPart {
+  readonly #end: LinkEnd;
+  readonly #indexes: IndexTable;
+  readonly #channels = new Map<string, Entry>();
+  #closed = false;
+
+  /**
+   * @param end the server's end, where the words are
+   * @param indexes the numbers of all that the server shares
+   */
+  constructor(end: LinkEnd, indexes: IndexTable) {
+    this.#end = end;
+    this.#indexes = indexes;
+  }
+
+  /** `channel` gives a client its rings, `channel_close` takes them back. */
+  readonly operations: Readonly<Record<string, Operation>> = {
+    channel: async (link, { values: { name } }) => {
+      const entry = this.#entryOf(name);
+      const before = entry.ends.get(link);
+      if (before?.ended === true) await before.close(); // it is about to leave the table
+      else if (before !== undefined) {
+        throw new LinkRefusal(
+          "failed",
+          `Cannot open the channel "${entry.name}": this client has opened it already`,
+        );
+      }
+      const mapping = await Mapping.create(channelBytes(entry.byteLength), { name: entry.name });
+      try {
+        if (this.#closed || link.ended || entry.ends.has(link)) {
+          throw new LinkRefusal("failed", `Cannot open the channel "${entry.name}": it was closed meanwhile`);
+        }
+        const memory = mapping.share();
+        this.#add(entry, link, mapping);
+        return { index: BigInt(entry.index), byteLength: BigInt(entry.byteLength), memory };
+      } catch (error) {
+        mapping.close();
+        throw error;
+      }
+    },
+
+    channel_close: (link, { values: { name } }) => {
+      void this.#entryOf(name).ends.get(link)?.finish();
+      return {};
+    },
+  };
+
+  /** Lists the channels. */
+  describe(): XpcRecord {
+    return {
+      channels: [...this.#channels.values()].map(({ name, byteLength, open }) => ({
+        name,
+        byteLength: BigInt(byteLength),
+        clients: BigInt(open.size),
+      })),
+    };
+  }
+
+  /** A client is gone. */
+  forget(link: ServerLink): void {
+    for (const { ends } of this.#channels.values()) void ends.get(link)?.finish();
+  }
+
+  /** The names. */
+  get names(): string[] {
+    return [...this.#channels.keys()];
+  }
+
+  /**
+   * A channel.
+   *
+   * @throws {Deno.errors.NotFound} if there is none of that name; the message lists the names
+   */
+  get(name: string): ServedChannel {
+    const channel = this.#channels.get(name);
+    if (channel !== undefined) return channel;
+    throw new Deno.errors.NotFound(`Cannot find the channel "${name}": this server has ${this.#known()}`);
+  }
+
+  /**
+   * Adds a channel.
+   *
+   * @throws {TypeError} if there is one of that name, an option is not valid, or the server is closed
+   * @throws {RangeError} if the length is not valid, or the service shares 256 things already
+   */
+  add(name: string, options: ChannelOptions): ServedChannel {
+    checkRegionName(name);
+    checkChannelOptions(name, options);
+    if (this.#closed) throw new TypeError(`Cannot add the channel "${name}": the server is closed`);
+    if (this.#channels.has(name)) {
+      throw new TypeError(`Cannot add the channel "${name}": there is one of that name`);
+    }
+    const index = this.#indexes.take(`the channel "${name}"`);
+    const { byteLength } = options;
+    const entry = {
+      name,
+      byteLength,
+      index,
+      open: new Set<LinkedChannel>(),
+      ends: new Map(),
+      listeners: new Set<never>(),
+    };
+    this.#channels.set(name, entry);
+    return entry;
+  }
+
+  /** Closes all channels. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const ends = [...this.#channels.values()].flatMap(({ ends }) => [...ends.values()]);
+    await Promise.all(ends.map((end) => end.close()));
+  }
+
+  #add(entry: Entry, link: ServerLink, mapping: Mapping): void {
+    const facts = {
+      name: entry.name,
+      index: entry.index,
+      byteLength: entry.byteLength,
+      pid: link.pid,
+      sends: 1,
+      audience: link.audience,
+      gone: link.dead,
+    } as const;
+    const channel = new LinkedChannel(this.#end, facts, mapping, () => {
+      entry.open.delete(channel);
+      if (entry.ends.get(link) === channel) entry.ends.delete(link);
+    });
+    entry.open.add(channel);
+    entry.ends.set(link, channel);
+    for (const listener of entry.listeners) listener(channel);
+  }
+
+  #entryOf(name: unknown): Entry {
+    if (typeof name !== "string") {
+      throw new LinkRefusal("bad_request", "Cannot open a channel: name is not a string");
+    }
+    const entry = this.#channels.get(name);
+    if (entry !== undefined) return entry;
+    throw new LinkRefusal("not_found", `Cannot open the channel "${name}": the server has ${this.#known()}`);
+  }
+
+  #known(): string {
+    const names = this.names.map((name) => `"${name}"`);
+    return names.length === 0 ? "no channels" : names.join(", ");
+  }
+}

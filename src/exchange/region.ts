@@ -1,4 +1,7 @@
 import type { ClientAccess, LinkedRegion } from "../link/linked_region.ts";
+import { isLayout } from "../layout/layout.ts";
+import type { Layout, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
+import { type LayoutPlace, viewLayout } from "../layout/view.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
 import type { Mutex } from "../sync/mutex.ts";
@@ -101,6 +104,25 @@ export abstract class Region implements AsyncDisposable {
     return this.linked.revisions.waitSync(after, options);
   }
 
+  /** @internal A view, by a class of views or by a layout. */
+  protected viewOf<V extends ArrayBufferView, L extends Layout>(
+    Type: ViewConstructor<V> | L,
+    part: readonly [byteOffset?: number, length?: number],
+    access: LayoutPlace["access"],
+  ): V | LayoutView<L> {
+    const { mapping } = this.linked;
+    if (!isLayout(Type)) return mapping.view(Type, ...part);
+    const [byteOffset = 0, length] = part;
+    if (length !== undefined) {
+      throw new TypeError(`Cannot view "${this.name}" by a layout with a length: a layout has its own`);
+    }
+    return viewLayout(Type, mapping.view<DataView<ArrayBuffer>>(DataView), {
+      what: `the region ${JSON.stringify(this.name)}`,
+      byteOffset,
+      access,
+    });
+  }
+
   /**
    * Ends all waits, unlocks the mutex if this realm holds it, detaches every view, and unmaps. What the other side has
    * mapped stays. Idempotent.
@@ -128,8 +150,24 @@ export class WritableRegion extends Region {
    * @throws {TypeError} if the region is closed
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
-  view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
-    return this.linked.mapping.view(Type, byteOffset, length);
+  view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V;
+  /**
+   * A view by a layout, no copy: reads and writes the fields in the memory itself. Its accessors throw a `TypeError` once
+   * the region is closed.
+   *
+   * @typeParam L the layout
+   * @param layout what lies there
+   * @param byteOffset where it begins, in bytes; a multiple of its alignment
+   * @returns the view
+   * @throws {TypeError} if the region is closed
+   * @throws {RangeError} if the layout does not fit there, or is not aligned
+   */
+  view<L extends Layout>(layout: L, byteOffset?: number): LayoutView<L>;
+  view<V extends ArrayBufferView, L extends Layout>(
+    Type: ViewConstructor<V> | L,
+    ...part: [byteOffset?: number, length?: number]
+  ): V | LayoutView<L> {
+    return this.viewOf(Type, part, "write");
   }
 
   /**
@@ -163,8 +201,24 @@ export class ReadableRegion extends Region {
     Type: ViewConstructor<V>,
     byteOffset?: number,
     length?: number,
-  ): ReadOnlyView<V> {
-    return this.linked.mapping.view(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
+  ): ReadOnlyView<V>;
+  /**
+   * A view by a layout, no copy: reads the fields in the memory itself, and has no setters. Its accessors throw a `TypeError` once
+   * the region is closed.
+   *
+   * @typeParam L the layout
+   * @param layout what lies there
+   * @param byteOffset where it begins, in bytes; a multiple of its alignment
+   * @returns the view
+   * @throws {TypeError} if the region is closed
+   * @throws {RangeError} if the layout does not fit there, or is not aligned
+   */
+  view<L extends Layout>(layout: L, byteOffset?: number): ReadOnlyLayoutView<L>;
+  view<V extends ArrayBufferView, L extends Layout>(
+    Type: ViewConstructor<V> | L,
+    ...part: [byteOffset?: number, length?: number]
+  ): ReadOnlyView<V> | ReadOnlyLayoutView<L> {
+    return this.viewOf(Type, part, "read") as unknown as ReadOnlyView<V> | ReadOnlyLayoutView<L>;
   }
 
   /**
@@ -202,7 +256,23 @@ export class ReadableRegion extends Region {
    * copy.set(frame.view(Uint8Array)); // a copy needs no unsafe view
    * ```
    */
-  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
-    return this.linked.mapping.view(Type, byteOffset, length);
+  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V;
+  /**
+   * A view by a layout whose type lets writes through, for functions that take a {@linkcode LayoutView} and only read. Its accessors throw a `TypeError` once
+   * the region is closed.
+   *
+   * @typeParam L the layout
+   * @param layout what lies there
+   * @param byteOffset where it begins, in bytes; a multiple of its alignment
+   * @returns the view
+   * @throws {TypeError} if the region is closed
+   * @throws {RangeError} if the layout does not fit there, or is not aligned
+   */
+  unsafeView<L extends Layout>(layout: L, byteOffset?: number): LayoutView<L>;
+  unsafeView<V extends ArrayBufferView, L extends Layout>(
+    Type: ViewConstructor<V> | L,
+    ...part: [byteOffset?: number, length?: number]
+  ): V | LayoutView<L> {
+    return this.viewOf(Type, part, "write");
   }
 }

@@ -21,6 +21,7 @@ const LAYERS = [
   "src/link",
   "src/broker",
   "src/sync",
+  "src/layout",
   "src/memory",
   "src/xpc",
   "ffi",

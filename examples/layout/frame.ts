@@ -5,7 +5,7 @@
  */
 import { layout } from "../../mod.ts";
 
-export const Point = layout({ x: "f32", y: "f32" });
+const Point = layout({ x: "f32", y: "f32" });
 export const Frame = layout({
   number: "u32",
   width: "u16",

@@ -1,6 +1,6 @@
 import type { ClientAccess, LinkedRegion } from "../link/linked_region.ts";
 import { isLayout } from "../layout/layout.ts";
-import type { Layout, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
+import type { Layout, LayoutFields, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
 import { type LayoutPlace, viewLayout } from "../layout/view.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
@@ -105,14 +105,13 @@ export abstract class Region implements AsyncDisposable {
   }
 
   /** @internal A view, by a class of views or by a layout. */
-  protected viewOf<V extends ArrayBufferView, L extends Layout>(
-    Type: ViewConstructor<V> | L,
-    part: readonly [byteOffset?: number, length?: number],
+  protected viewOf<V extends ArrayBufferView, F extends LayoutFields>(
+    Type: ViewConstructor<V> | Layout<F>,
+    [byteOffset = 0, length]: readonly [byteOffset: number | undefined, length: number | undefined],
     access: LayoutPlace["access"],
-  ): V | LayoutView<L> {
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
     const { mapping } = this.linked;
-    if (!isLayout(Type)) return mapping.view(Type, ...part);
-    const [byteOffset = 0, length] = part;
+    if (!isLayout(Type)) return mapping.view(Type, byteOffset, length);
     if (length !== undefined) {
       throw new TypeError(`Cannot view "${this.name}" by a layout with a length: a layout has its own`);
     }
@@ -120,7 +119,7 @@ export abstract class Region implements AsyncDisposable {
       what: `the region ${JSON.stringify(this.name)}`,
       byteOffset,
       access,
-    });
+    }) as LayoutView<Layout<NoInfer<F>>>;
   }
 
   /**
@@ -140,34 +139,23 @@ export abstract class Region implements AsyncDisposable {
 /** A region that this side may write. */
 export class WritableRegion extends Region {
   /**
-   * A view of the memory, no copy. It has length 0 once the region is closed.
+   * A view of the memory, no copy. It has length 0 once the region is closed; accessors of a layout throw.
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view
    * @throws {TypeError} if the region is closed
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
-  view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V;
-  /**
-   * A view by a layout, no copy: reads and writes the fields in the memory itself. Its accessors throw a `TypeError` once
-   * the region is closed.
-   *
-   * @typeParam L the layout
-   * @param layout what lies there
-   * @param byteOffset where it begins, in bytes; a multiple of its alignment
-   * @returns the view
-   * @throws {TypeError} if the region is closed
-   * @throws {RangeError} if the layout does not fit there, or is not aligned
-   */
-  view<L extends Layout>(layout: L, byteOffset?: number): LayoutView<L>;
-  view<V extends ArrayBufferView, L extends Layout>(
-    Type: ViewConstructor<V> | L,
-    ...part: [byteOffset?: number, length?: number]
-  ): V | LayoutView<L> {
-    return this.viewOf(Type, part, "write");
+  view<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
+    byteOffset?: number,
+    length?: number,
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
+    return this.viewOf(Type, [byteOffset, length], "write");
   }
 
   /**
@@ -186,39 +174,26 @@ export class WritableRegion extends Region {
 /** A region that this side only reads: its views have no methods that write. */
 export class ReadableRegion extends Region {
   /**
-   * A view of the memory, no copy. It has length 0 once the region is closed. Where clients may only read, the
-   * kernel kills a process that writes through it (by a cast, say).
+   * A view of the memory, no copy. It has length 0 once the region is closed; accessors of a layout throw. Where clients
+   * may only read, the kernel kills a process that writes through it (by a cast, say).
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view
    * @throws {TypeError} if the region is closed
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
-  view<V extends ArrayBufferView>(
-    Type: ViewConstructor<V>,
+  view<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
     byteOffset?: number,
     length?: number,
-  ): ReadOnlyView<V>;
-  /**
-   * A view by a layout, no copy: reads the fields in the memory itself, and has no setters. Its accessors throw a `TypeError` once
-   * the region is closed.
-   *
-   * @typeParam L the layout
-   * @param layout what lies there
-   * @param byteOffset where it begins, in bytes; a multiple of its alignment
-   * @returns the view
-   * @throws {TypeError} if the region is closed
-   * @throws {RangeError} if the layout does not fit there, or is not aligned
-   */
-  view<L extends Layout>(layout: L, byteOffset?: number): ReadOnlyLayoutView<L>;
-  view<V extends ArrayBufferView, L extends Layout>(
-    Type: ViewConstructor<V> | L,
-    ...part: [byteOffset?: number, length?: number]
-  ): ReadOnlyView<V> | ReadOnlyLayoutView<L> {
-    return this.viewOf(Type, part, "read") as unknown as ReadOnlyView<V> | ReadOnlyLayoutView<L>;
+  ): ReadOnlyView<NoInfer<V>> | ReadOnlyLayoutView<Layout<NoInfer<F>>> {
+    return this.viewOf(Type, [byteOffset, length], "read") as unknown as
+      | ReadOnlyView<V>
+      | ReadOnlyLayoutView<Layout<F>>;
   }
 
   /**
@@ -233,10 +208,11 @@ export class ReadableRegion extends Region {
    * until the process ends.
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
-   * @returns the view; it has length 0 once the region is closed
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
+   * @returns the view; it has length 0 once the region is closed; accessors of a layout throw
    * @throws {TypeError} if the region is closed, or an argument is of another type
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    * @example
@@ -256,23 +232,11 @@ export class ReadableRegion extends Region {
    * copy.set(frame.view(Uint8Array)); // a copy needs no unsafe view
    * ```
    */
-  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V;
-  /**
-   * A view by a layout whose type lets writes through, for functions that take a {@linkcode LayoutView} and only read. Its accessors throw a `TypeError` once
-   * the region is closed.
-   *
-   * @typeParam L the layout
-   * @param layout what lies there
-   * @param byteOffset where it begins, in bytes; a multiple of its alignment
-   * @returns the view
-   * @throws {TypeError} if the region is closed
-   * @throws {RangeError} if the layout does not fit there, or is not aligned
-   */
-  unsafeView<L extends Layout>(layout: L, byteOffset?: number): LayoutView<L>;
-  unsafeView<V extends ArrayBufferView, L extends Layout>(
-    Type: ViewConstructor<V> | L,
-    ...part: [byteOffset?: number, length?: number]
-  ): V | LayoutView<L> {
-    return this.viewOf(Type, part, "write");
+  unsafeView<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
+    byteOffset?: number,
+    length?: number,
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
+    return this.viewOf(Type, [byteOffset, length], "write");
   }
 }

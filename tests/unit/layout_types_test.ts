@@ -72,8 +72,7 @@ Deno.test("the types of offsets have the names of the fields", () => {
   void [any, options, type];
 });
 
-/** Never called: only compiled. */
-export function writes(region: WritableRegion): void {
+function writes(region: WritableRegion): void {
   const frame = region.view(Frame, 64);
   frame.width = 1;
   frame.id = 1n;
@@ -96,12 +95,10 @@ export function writes(region: WritableRegion): void {
   frame.origin = frame.corners[1]!;
   // @ts-expect-error -- and arrays of them
   frame.corners[0] = frame.origin;
-  // @ts-expect-error -- a layout has its own length
-  region.view(Frame, 0, 1);
+  holds<Same<ReturnType<typeof region.view<Uint8Array>>, Uint8Array>>();
 }
 
-/** Never called: only compiled. */
-export function reads(region: ReadableRegion): void {
+function reads(region: ReadableRegion): void {
   const frame = region.view(Frame);
   const sum: number = frame.width + frame.origin.x + (frame.camera[0] ?? 0) + frame.corners[0]!.x;
   // @ts-expect-error -- the region is only read
@@ -119,8 +116,12 @@ export function reads(region: ReadableRegion): void {
   region.unsafeView(Frame).width = floats.length; // compiles, as its name says
 }
 
-/** Never called: only compiled. */
-export function refused(): void {
+/** A region of either kind can be viewed, to read it. */
+function either(region: ReadableRegion | WritableRegion): number {
+  return region.view(Uint8Array)[0]! + region.view(Frame).width + region.view(DataView).getInt8(0);
+}
+
+function refused(): void {
   // @ts-expect-error -- there is no such type
   layout({ a: "u12" });
   // @ts-expect-error -- text has a length
@@ -130,3 +131,18 @@ export function refused(): void {
   // @ts-expect-error -- arrays are not nested
   layout({ a: [["u8", 2], 3] });
 }
+
+/** What is expected of a view does not change what it is. */
+function expected(region: ReadableRegion & { unsafeView: WritableRegion["view"] }): void {
+  const array: ArrayLike<number> = region.view(Float32Array);
+  const point: PointView = region.unsafeView(Point);
+  // @ts-expect-error -- a view by a layout is not one by another
+  const other: PointView = region.unsafeView(Frame);
+  // @ts-expect-error -- nor is it an array
+  const numbers: ArrayLike<number> = region.view(Frame);
+  void [array, point, other, numbers];
+}
+
+Deno.test("the functions of this file compile, and the lines that must not do not", () => {
+  void [writes, reads, either, refused, expected]; // nobody calls them
+});

@@ -215,7 +215,8 @@ Deno.test("LayoutView shows its fields to console.log, for..in and destructuring
   view.width = 7;
   assertEquals(Deno.inspect(view), "{ width: 7, origin: { x: 0, y: 0 } }");
   const names: string[] = [];
-  for (const name in view) names.push(name); // deno-lint-ignore guard-for-in -- the accessors are inherited
+  // deno-lint-ignore guard-for-in -- the accessors are inherited, and meant
+  for (const name in view) names.push(name);
   assertEquals(names, ["width", "origin"]);
   const { width, origin: { x } } = view;
   assertEquals([width, x], [7, 0]);

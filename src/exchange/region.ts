@@ -107,17 +107,15 @@ export abstract class Region implements AsyncDisposable {
   /** @internal A view, by a class of views or by a layout. */
   protected viewOf<V extends ArrayBufferView, F extends LayoutFields>(
     Type: ViewConstructor<V> | Layout<F>,
-    [byteOffset = 0, length]: readonly [byteOffset: number | undefined, length: number | undefined],
+    [byteOffset, length]: readonly [byteOffset: number | undefined, length: number | undefined],
     access: LayoutPlace["access"],
   ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
     const { mapping } = this.linked;
     if (!isLayout(Type)) return mapping.view(Type, byteOffset, length);
-    if (length !== undefined) {
-      throw new TypeError(`Cannot view "${this.name}" by a layout with a length: a layout has its own`);
-    }
     return viewLayout(Type, mapping.view<DataView<ArrayBuffer>>(DataView), {
       what: `the region ${JSON.stringify(this.name)}`,
       byteOffset,
+      length,
       access,
     }) as LayoutView<Layout<NoInfer<F>>>;
   }

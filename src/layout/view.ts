@@ -18,8 +18,10 @@ export interface LayoutMemory {
 export interface LayoutPlace {
   /** What the memory belongs to, for errors: "the region "frame"". */
   readonly what: string;
-  /** Where the layout begins in the memory, in bytes. */
-  readonly byteOffset: number;
+  /** Where the layout begins in the memory, in bytes; 0 by default. */
+  readonly byteOffset: number | undefined;
+  /** Nothing: a layout has its own length, and a caller that gives another may mean something else. */
+  readonly length: number | undefined;
   /** Whether the view has setters. */
   readonly access: Access;
 }
@@ -36,8 +38,13 @@ export function viewLayout<L extends Layout>(
   memory: LayoutMemory,
   place: LayoutPlace,
 ): LayoutView<L> {
-  const { what, byteOffset, access } = place;
+  const { what, byteOffset = 0, length, access } = place;
   if (!isLayout(layout)) throw new TypeError(`Cannot view ${what}: ${inWords(layout)} is not a layout`);
+  if (length !== undefined) {
+    throw new TypeError(
+      `Cannot view ${what} by a layout with the length ${inWords(length)}: a layout has its own`,
+    );
+  }
   if (typeof byteOffset !== "number") {
     throw new TypeError(
       `Cannot view ${what}: byteOffset must be a number, current value is ${inWords(byteOffset)}`,

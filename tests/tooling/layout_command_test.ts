@@ -52,7 +52,12 @@ async function compile(folder: string, args: string[]): Promise<void> {
 }
 
 function sampleIn(memory: Uint8Array<ArrayBuffer>): LayoutView<typeof Sample> {
-  return viewLayout(Sample, memory, { what: "the sample", byteOffset: 0, access: "write" });
+  return viewLayout(Sample, memory, {
+    what: "the sample",
+    byteOffset: 0,
+    length: undefined,
+    access: "write",
+  });
 }
 
 /** What `sample.c` and `main.swift` write. */

@@ -26,7 +26,7 @@ const All = layout({
   corners: [Point, 3],
 });
 
-const place = { what: "the memory", byteOffset: 0, access: "write" } as const;
+const place = { what: "the memory", byteOffset: 0, length: undefined, access: "write" } as const;
 
 function make(byteOffset = 0): { view: LayoutView<typeof All>; data: DataView<ArrayBuffer> } {
   const memory = new Uint8Array(1024);
@@ -307,6 +307,59 @@ Deno.test("Region.close() ends views by a layout", async () => {
   assertEquals(camera.length, 0);
   assertEquals(Deno.inspect(view), '"a view of memory that is closed"');
   assertThrows(() => region.view(All), TypeError, "closed");
+});
+
+Deno.test("a frame's view() by a layout writes and reads the frame in place", async () => {
+  const [name, broker] = [uniqueName("layouts"), { service: brokerName() }];
+  await using server = await serve(name, { broker, streams: { video: { byteLength: 4096 } } });
+  await using client = await connect(name, { broker });
+  const writer = server.stream("video");
+  await using reader = await client.stream("video");
+  const seen = new Set<unknown>();
+  for (let turn = 1; turn <= 8; turn++) {
+    {
+      using frame = writer.loan();
+      frame.view(All).u32 = turn;
+      frame.view(All, 1024).title = `turn ${turn}`;
+      frame.publish();
+    }
+    using frame = reader.latest()!;
+    const view = frame.view(All);
+    assertEquals([view.u32, frame.view(All, 1024).title], [turn, `turn ${turn}`]);
+    assertThrows(() => assign(view, "u32", 1), TypeError, "only a getter");
+    assertStrictEquals(frame.view(All), view);
+    assert(frame.unsafeView(All) as unknown !== view, "that one has setters");
+    seen.add(view);
+    const untyped = frame.view.bind(frame) as (...parts: unknown[]) => unknown;
+    assertThrows(() => untyped(All, 0, 1), TypeError, "a layout has its own");
+    assertThrows(
+      () => frame.view(All, 4096),
+      RangeError,
+      'Cannot view a frame of "video" by a layout from byte 4096',
+    );
+  }
+  assert(seen.size <= 4, "one view for each slot");
+});
+
+Deno.test("a frame's view() by a layout refuses a frame that is too short, and one that was given back", async () => {
+  const [name, broker] = [uniqueName("layouts"), { service: brokerName() }];
+  await using server = await serve(name, { broker, streams: { video: { byteLength: 4096 } } });
+  await using client = await connect(name, { broker });
+  const loan = server.stream("video").loan();
+  const view = loan.view(All);
+  view.u32 = 5;
+  loan.publish({ byteLength: 100 });
+  assertThrows(() => loan.view(All), TypeError);
+  await using reader = await client.stream("video");
+  const lease = reader.latest()!;
+  assertThrows(
+    () => lease.view(All),
+    RangeError,
+    `Cannot view a frame of "video" by a layout of ${All.byteLength} bytes: there are 100 bytes`,
+  );
+  assertEquals(lease.view(layout({ a: "u8" })).a, 0);
+  lease.release();
+  assertThrows(() => lease.view(Point), TypeError, "its lease has ended");
 });
 
 Deno.test("serve() checks a region's layout before it makes anything", async () => {

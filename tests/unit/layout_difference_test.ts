@@ -69,7 +69,6 @@ Deno.test("parseDescription() refuses all else, at a place", () => {
       "{a:u8@0\n}1",
       `{${"x".repeat(65)}:u8@0}1`,
       "{".repeat(20_000),
-      "{a:".repeat(17) + "u8@0" + "}1@0".repeat(17),
     ],
   ];
   for (const text of texts) {
@@ -84,6 +83,12 @@ Deno.test("parseDescription() refuses all else, at a place", () => {
     SyntaxError,
     "it has 32769 characters, but at most 32768 may be",
   );
+});
+
+Deno.test("parseDescription() reads 16 levels and no more", () => {
+  const nested = (levels: number): string => "{a:".repeat(levels) + "u8" + "@0}1".repeat(levels);
+  assertEquals(parseDescription(nested(16)).depth, 16);
+  assertThrows(() => parseDescription(nested(17)), SyntaxError, "layouts are nested more than 16 deep");
 });
 
 Deno.test("describeDifference() finds none between equal layouts", () => {

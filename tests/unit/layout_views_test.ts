@@ -192,9 +192,11 @@ Deno.test("LayoutView has typed arrays, nested views and arrays of them in place
   view.ids.set([1n, 2n]);
   view.origin.y = 2.5;
   view.corners[2]!.x = 3.5;
+  view.title = "a";
   assertEquals(data.getFloat32(All.offsets.camera + 12, true), 1.5);
   assertEquals(data.getBigUint64(All.offsets.ids + 8, true), 2n);
   assertEquals(data.getFloat64(All.offsets.origin + 8, true), 2.5);
+  assertEquals(data.getUint8(All.offsets.title), 0x61);
   assertEquals(data.getFloat64(All.offsets.corners + 32, true), 3.5);
   assertStrictEquals(view.camera, view.camera);
   assertStrictEquals(view.origin, view.origin);

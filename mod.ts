@@ -7,7 +7,7 @@
  * installs a launch agent once: `deno run -A jsr:@xpc/shmem/agent install`.
  *
  * A server makes regions. A {@linkcode WritableRegion} has views that write; a {@linkcode ReadableRegion} has views that
- * only read. Each has revisions ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}.
+ * only read. Both take a {@linkcode layout} too, which names the fields of a structure. Each has revisions ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}.
  *
  * @example The server writes
  * ```ts
@@ -52,6 +52,18 @@
  * @module
  */
 export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
+export { layout } from "./src/layout/layout.ts";
+export type {
+  FieldType,
+  FieldValue,
+  Layout,
+  LayoutArrays,
+  LayoutFields,
+  LayoutScalar,
+  LayoutView,
+  ReadOnlyFieldValue,
+  ReadOnlyLayoutView,
+} from "./src/layout/types.ts";
 export type { BrokerSelection } from "./src/broker/broker_client.ts";
 export type { RegionOptions } from "./src/link/served_region.ts";
 export {

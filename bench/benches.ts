@@ -5,6 +5,7 @@
  */
 import type { Bench } from "./row.ts";
 import { handover } from "./rows/handover.ts";
+import { layouts } from "./rows/layout.ts";
 import { mutex } from "./rows/mutex.ts";
 import { peers } from "./rows/peers.ts";
 import { regions } from "./rows/regions.ts";
@@ -16,6 +17,7 @@ import { wakes } from "./rows/wakes.ts";
 /** The benches. */
 export const BENCHES: readonly Bench[] = [
   views,
+  layouts,
   spin,
   futex,
   wakes,

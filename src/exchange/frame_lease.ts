@@ -1,3 +1,4 @@
+import type { Layout, LayoutFields, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
 import type { LinkedStream } from "../link/linked_stream.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { TakenFrame } from "../sync/slot_reader.ts";
@@ -55,19 +56,26 @@ export class FrameLease implements Disposable {
    * a process that writes through it (by a cast, say).
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view; it has length 0 once the stream is closed
    * @throws {TypeError} if the lease has ended, or the stream is closed
    * @throws {RangeError} if the part is not inside of the frame, or not aligned
    */
-  view<V extends ArrayBufferView>(
-    Type: ViewConstructor<V>,
+  view<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
     byteOffset?: number,
     length?: number,
-  ): ReadOnlyView<V> {
-    return this.unsafeView(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
+  ): ReadOnlyView<NoInfer<V>> | ReadOnlyLayoutView<Layout<NoInfer<F>>> {
+    this.#check();
+    const view: unknown = this.#views.view(this.#slot, this.byteLength, Type, {
+      byteOffset,
+      length,
+      access: "read",
+    });
+    return view as ReadOnlyView<NoInfer<V>> | ReadOnlyLayoutView<Layout<NoInfer<F>>>;
   }
 
   /**
@@ -75,16 +83,21 @@ export class FrameLease implements Disposable {
    * `ImageData`. Unsafe, since the type lets writes through; see `ReadableRegion.unsafeView`.
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view
    * @throws {TypeError} if the lease has ended, or the stream is closed
    * @throws {RangeError} if the part is not inside of the frame, or not aligned
    */
-  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
+  unsafeView<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
+    byteOffset?: number,
+    length?: number,
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
     this.#check();
-    return this.#views.view(this.#slot, this.byteLength, Type, byteOffset, length);
+    return this.#views.view(this.#slot, this.byteLength, Type, { byteOffset, length, access: "write" });
   }
 
   /** Ends the lease. Idempotent. */

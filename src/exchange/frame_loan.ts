@@ -1,3 +1,4 @@
+import type { Layout, LayoutFields, LayoutView } from "../layout/types.ts";
 import type { ServedStream } from "../link/served_stream.ts";
 import { RECORD_BYTES } from "../link/layout.ts";
 import type { ViewConstructor } from "../memory/views.ts";
@@ -51,16 +52,21 @@ export class FrameLoan implements Disposable {
    * readers read it then.
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view
    * @throws {TypeError} if the frame was published or dropped, or the stream is closed or replaced
    * @throws {RangeError} if the part is not inside of the slot, or not aligned
    */
-  view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
+  view<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
+    byteOffset?: number,
+    length?: number,
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
     this.#check("view");
-    return this.#views.view(this.#slot, this.byteLength, Type, byteOffset, length);
+    return this.#views.view(this.#slot, this.byteLength, Type, { byteOffset, length, access: "write" });
   }
 
   /**

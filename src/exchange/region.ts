@@ -1,4 +1,7 @@
 import type { ClientAccess, LinkedRegion } from "../link/linked_region.ts";
+import { isLayout } from "../layout/layout.ts";
+import type { Layout, LayoutFields, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
+import { type LayoutPlace, viewLayout } from "../layout/view.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
 import type { Mutex } from "../sync/mutex.ts";
@@ -101,6 +104,22 @@ export abstract class Region implements AsyncDisposable {
     return this.linked.revisions.waitSync(after, options);
   }
 
+  /** @internal A view, by a class of views or by a layout. */
+  protected viewOf<V extends ArrayBufferView, F extends LayoutFields>(
+    Type: ViewConstructor<V> | Layout<F>,
+    [byteOffset, length]: readonly [byteOffset: number | undefined, length: number | undefined],
+    access: LayoutPlace["access"],
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
+    const { mapping } = this.linked;
+    if (!isLayout(Type)) return mapping.view(Type, byteOffset, length);
+    return viewLayout(Type, mapping.view<DataView<ArrayBuffer>>(DataView), {
+      what: `the region ${JSON.stringify(this.name)}`,
+      byteOffset,
+      length,
+      access,
+    }) as LayoutView<Layout<NoInfer<F>>>;
+  }
+
   /**
    * Ends all waits, unlocks the mutex if this realm holds it, detaches every view, and unmaps. What the other side has
    * mapped stays. Idempotent.
@@ -118,18 +137,23 @@ export abstract class Region implements AsyncDisposable {
 /** A region that this side may write. */
 export class WritableRegion extends Region {
   /**
-   * A view of the memory, no copy. It has length 0 once the region is closed.
+   * A view of the memory, no copy. It has length 0 once the region is closed; accessors of a layout throw.
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view
    * @throws {TypeError} if the region is closed
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
-  view<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
-    return this.linked.mapping.view(Type, byteOffset, length);
+  view<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
+    byteOffset?: number,
+    length?: number,
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
+    return this.viewOf(Type, [byteOffset, length], "write");
   }
 
   /**
@@ -148,23 +172,26 @@ export class WritableRegion extends Region {
 /** A region that this side only reads: its views have no methods that write. */
 export class ReadableRegion extends Region {
   /**
-   * A view of the memory, no copy. It has length 0 once the region is closed. Where clients may only read, the
-   * kernel kills a process that writes through it (by a cast, say).
+   * A view of the memory, no copy. It has length 0 once the region is closed; accessors of a layout throw. Where clients
+   * may only read, the kernel kills a process that writes through it (by a cast, say).
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
    * @returns the view
    * @throws {TypeError} if the region is closed
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    */
-  view<V extends ArrayBufferView>(
-    Type: ViewConstructor<V>,
+  view<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
     byteOffset?: number,
     length?: number,
-  ): ReadOnlyView<V> {
-    return this.linked.mapping.view(Type, byteOffset, length) as unknown as ReadOnlyView<V>;
+  ): ReadOnlyView<NoInfer<V>> | ReadOnlyLayoutView<Layout<NoInfer<F>>> {
+    return this.viewOf(Type, [byteOffset, length], "read") as unknown as
+      | ReadOnlyView<V>
+      | ReadOnlyLayoutView<Layout<F>>;
   }
 
   /**
@@ -179,10 +206,11 @@ export class ReadableRegion extends Region {
    * until the process ends.
    *
    * @typeParam V the view, such as `Float32Array`
-   * @param Type its class: any typed array, or `DataView`
-   * @param byteOffset where it begins, in bytes; a multiple of the element's size
-   * @param length how many elements (bytes for `DataView`); by default all there is room for
-   * @returns the view; it has length 0 once the region is closed
+   * @typeParam F the fields of a layout
+   * @param Type its class, any typed array or `DataView`; or a layout, for a view with an accessor for each field
+   * @param byteOffset where it begins, in bytes; a multiple of the element's size, or of the layout's alignment
+   * @param length how many elements (bytes for `DataView`); by default all there is room for; none for a layout
+   * @returns the view; it has length 0 once the region is closed; accessors of a layout throw
    * @throws {TypeError} if the region is closed, or an argument is of another type
    * @throws {RangeError} if the part is not inside of the region, or not aligned
    * @example
@@ -202,7 +230,11 @@ export class ReadableRegion extends Region {
    * copy.set(frame.view(Uint8Array)); // a copy needs no unsafe view
    * ```
    */
-  unsafeView<V extends ArrayBufferView>(Type: ViewConstructor<V>, byteOffset?: number, length?: number): V {
-    return this.linked.mapping.view(Type, byteOffset, length);
+  unsafeView<V extends ArrayBufferView = never, F extends LayoutFields = never>(
+    Type: ViewConstructor<V> | Layout<F>,
+    byteOffset?: number,
+    length?: number,
+  ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
+    return this.viewOf(Type, [byteOffset, length], "write");
   }
 }

@@ -1,11 +1,23 @@
+import { isLayout } from "../layout/layout.ts";
+import type { Layout } from "../layout/types.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { inWords } from "../xpc/in_words.ts";
 import type { ClientAccess } from "./linked_region.ts";
 
-/** The length of a region, and what clients may do with it. */
+/** The length of a region or its layout, and what clients may do with it. */
 export interface RegionOptions {
-  /** The length, in bytes. */
-  byteLength: number;
+  /**
+   * The length, in bytes. It can be left out where there is a layout.
+   *
+   * @default {layout.byteLength}
+   */
+  byteLength?: number | undefined;
+  /**
+   * What lies at the beginning of the region. The region may be longer.
+   *
+   * @default {undefined}
+   */
+  layout?: Layout | undefined;
   /**
    * What clients may do: `"write"` too, or only `"read"`, which the kernel enforces. It cannot change later.
    *
@@ -52,12 +64,21 @@ export function checkRegionOptions(name: string, options: unknown): asserts opti
         `{ byteLength: 1024 }`,
     );
   }
-  const { byteLength, clients, prefault } = options as { [option: string]: unknown };
+  const { byteLength: wanted, layout, clients, prefault } = options as { [option: string]: unknown };
+  if (layout !== undefined && !isLayout(layout)) {
+    throw new TypeError(wrong("layout", layout, "a layout that layout() made"));
+  }
+  const byteLength = wanted ?? layout?.byteLength;
   if (typeof byteLength !== "number") {
     throw new TypeError(wrong("byteLength", byteLength, "a number of bytes"));
   }
   if (!Number.isSafeInteger(byteLength) || byteLength <= 0) {
     throw new RangeError(wrong("byteLength", byteLength, "an integer above 0"));
+  }
+  if (layout !== undefined && byteLength < layout.byteLength) {
+    throw new RangeError(
+      wrong("byteLength", byteLength, `at least ${layout.byteLength}, the length of the layout`),
+    );
   }
   if (clients !== undefined && clients !== "write" && clients !== "read") {
     throw new TypeError(wrong("clients", clients, '"write" or "read"'));
@@ -69,6 +90,6 @@ export function checkRegionOptions(name: string, options: unknown): asserts opti
 
 /** Makes the memory of a region. */
 export async function makeMapping(name: string, options: RegionOptions): Promise<Mapping> {
-  const { byteLength, clients = "write", prefault = false } = options;
+  const { layout, byteLength = layout?.byteLength ?? 0, clients = "write", prefault = false } = options;
   return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault, name });
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 
 /** A script of the examples that runs, and what it prints. */
@@ -114,6 +114,16 @@ example("resize: a client follows a region through its sizes", async (start) => 
     return generation!;
   });
   assert(generations[0]! < generations[1]! && generations[1]! < generations[2]!, lines.join("; "));
+});
+
+example("layout: a client reads the fields that the server wrote", async (start) => {
+  start("layout/server.ts");
+  const lines = await start("layout/client.ts").rest();
+  assertEquals(lines.length, 3);
+  for (const line of lines) {
+    const [, number] = /^(\d+) "take \1": 640 x 480, cursor at [\d.]+, \1 of 255$/.exec(line) ?? [];
+    assertStringIncludes(line, `cursor at ${Number(number) / 2},`);
+  }
 });
 
 example("restart: a client goes on with the next server", async (start) => {

@@ -31,6 +31,7 @@ Deno.test("the bench gives every row, and says of each bound whether it holds", 
   }
   assertEquals(Object.fromEntries(bounded), {
     views: 5,
+    layouts: 4,
     spin: 1,
     futex: 1,
     wake: 2,

@@ -20,6 +20,7 @@ const LAYERS = [
   "src/exchange",
   "src/link",
   "src/broker",
+  "src/layout",
   "src/sync",
   "src/memory",
   "src/xpc",

@@ -8,7 +8,7 @@ function check(texts: Readonly<Record<string, string>>): string[] {
   return checkLayers(Object.entries(texts).map(([path, text]) => parseModule(path, text)));
 }
 
-const BELOW_LINK = "src/broker, src/sync, src/memory, src/xpc, ffi";
+const BELOW_LINK = "src/broker, src/layout, src/sync, src/memory, src/xpc, ffi";
 
 Deno.test("checkLayers() passes imports that go downward, and those within a folder", () => {
   assertEquals(

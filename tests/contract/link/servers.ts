@@ -15,7 +15,7 @@ import {
 } from "../../../src/link/layout.ts";
 import { FileDescriptor, Int64, SharedMemory, type XpcRecord } from "../../../src/xpc/mod.ts";
 import type { Implementation, Party } from "./parties.ts";
-import { Bell, codeOf, RawClient, Ringer, until } from "./raw.ts";
+import { Bell, codeOf, RawClient, Ringer, until, Words } from "./raw.ts";
 import { hasClients, Setting, type SideTest } from "./suite.ts";
 
 const LAYOUT = BigInt(LAYOUT_VERSION);
@@ -205,7 +205,7 @@ export const serverTests: readonly SideTest[] = [
         if (Array.isArray(reply["features"]) && reply["features"].length === 0) return; // it is optional
         assertEquals(reply["features"], ["bells"]);
         assertInstanceOf(reply["bell"], FileDescriptor);
-        client.words.store(clientParkedAt(0), PARKED_BELL);
+        new Words(client.mapping).store(clientParkedAt(0), PARKED_BELL);
         await party.run("commit", "frame");
         assertEquals((await bell.rings()).length, 1);
         assertEquals(await client.refused({ op: "bell", bell: descriptor }), "failed");

@@ -101,6 +101,14 @@ export const shim = {
   /** `revision`, `parked`, `gone`, `after`, `spin`, `milliseconds` */
   shim_revision_wait: { parameters: [memory, memory, memory, "f64", "u32", "f64"], result: "f64" },
 
+  // tiles.c
+  /** `tiles`, `audience`, `index`, `ranges`, `count` */
+  shim_tiles_commit: { parameters: [buffer, audience, "u32", buffer, "u32"], result: "f64" },
+  /** `tiles`, `since`, `revision`, `runs`, `capacity` */
+  shim_tiles_changed: { parameters: [buffer, "f64", "f64", buffer, "u32"], result: "u32" },
+  /** `tiles`, `target`, `since`, `milliseconds`, `result` */
+  shim_tiles_copy_wait: { parameters: [buffer, buffer, "f64", "f64", buffer], result: "i32" },
+
   // doorbell.c
   /** `queue`, `ends`: two `int32_t` to fill */
   shim_queue_open_bell: { parameters: [queue, buffer], result: "i32" },
@@ -137,6 +145,9 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_audience_free",
   "shim_audience_set_bell",
   "shim_audience_remove",
+  "shim_tiles_commit",
+  "shim_tiles_changed",
+  "shim_tiles_copy_wait",
   "shim_bell_ring",
   "shim_descriptor_close",
 ]);

@@ -90,6 +90,7 @@ export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts
 export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";
 export { PeerGoneError } from "./src/sync/errors.ts";
-export type { LockGuard, Mutex } from "./src/sync/mutex.ts";
+export type { LockGuard, LockState, Mutex } from "./src/sync/mutex.ts";
 export type { Change, Changes, ChangesOptions } from "./src/sync/changes.ts";
+export type { ByteRange, CopiedChanges, CopyChangesOptions } from "./src/sync/tiles.ts";
 export type { SyncWaitOptions, WaitOptions } from "./src/sync/waiting.ts";

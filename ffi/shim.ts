@@ -157,6 +157,13 @@ export const shim = {
   shim_ring_next: { parameters: [ring], result: "i32" },
   /** `ring`, `bytes`, `capacity` */
   shim_ring_receive: { parameters: [ring, buffer, "u32"], result: "i32" },
+  // tiles.c
+  /** `tiles`, `audience`, `index`, `ranges`, `count` */
+  shim_tiles_commit: { parameters: [buffer, audience, "u32", buffer, "u32"], result: "f64" },
+  /** `tiles`, `since`, `revision`, `runs`, `capacity` */
+  shim_tiles_changed: { parameters: [buffer, "f64", "f64", buffer, "u32"], result: "u32" },
+  /** `tiles`, `target`, `since`, `milliseconds`, `result` */
+  shim_tiles_copy_wait: { parameters: [buffer, buffer, "f64", "f64", buffer], result: "i32" },
 
   // doorbell.c
   /** `queue`, `ends`: two `int32_t` to fill */
@@ -194,6 +201,9 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_audience_free",
   "shim_audience_set_bell",
   "shim_audience_remove",
+  "shim_tiles_commit",
+  "shim_tiles_changed",
+  "shim_tiles_copy_wait",
   "shim_bell_ring",
   "shim_descriptor_close",
   "shim_owner_dead",

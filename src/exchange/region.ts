@@ -5,6 +5,7 @@ import { type LayoutPlace, viewLayout } from "../layout/view.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
 import type { Mutex } from "../sync/mutex.ts";
+import type { ByteRange, CopiedChanges, CopyChangesOptions } from "../sync/tiles.ts";
 import type { SyncWaitOptions } from "../sync/waiting.ts";
 
 /** What writable and read-only regions have in common. */
@@ -17,6 +18,8 @@ export abstract class Region implements AsyncDisposable {
   readonly generation: number;
   /** What clients may do with it. */
   readonly clients: ClientAccess;
+  /** The length of a tile, in bytes: what counts as changed together. The server chooses it. */
+  readonly tileBytes: number;
   /** @internal */
   protected readonly linked: LinkedRegion;
 
@@ -27,6 +30,7 @@ export abstract class Region implements AsyncDisposable {
     this.byteLength = linked.mapping.byteLength;
     this.generation = linked.generation;
     this.clients = linked.clients;
+    this.tileBytes = linked.tileBytes;
   }
 
   /**
@@ -121,6 +125,58 @@ export abstract class Region implements AsyncDisposable {
   }
 
   /**
+   * Brings a copy of the region up to date: copies the tiles that changed since `lastRevision`, each to its place. All of
+   * it at the first call, when a commit since then named no ranges, and when `lastRevision` belongs to an earlier
+   * generation or is not a revision yet. A copy of another server's region starts anew, without a revision.
+   *
+   * No tile is torn, if each writer holds the mutex while it writes and commits before it unlocks. What is written
+   * without the mutex cannot be protected. Where clients may only read, the mutex is the server's, and clients see
+   * whether it is held. The call waits for whoever holds it, and blocks this thread meanwhile. Where writers leave no
+   * time in between, it locks the mutex, if this side has one. If this realm holds the mutex, it copies at once.
+   *
+   * A writer that died while it held the mutex may have left half of what it wrote. Until somebody locks the mutex
+   * (and learns that it is `abandoned`), nothing is copied.
+   *
+   * @param target where to copy to, as long as the region
+   * @param lastRevision the revision of the result of the last call for this target; `undefined` or 0 for the first
+   * @param options how long to wait
+   * @returns the revision that the target has now, and how it came there
+   * @throws {DOMException} `TimeoutError` if writers leave no time for it. The target has `lastRevision` still, and
+   *   perhaps newer tiles
+   * @throws {PeerGoneError} if the server died while it held the mutex
+   * @throws {TypeError} if the region is closed, or an argument is of another type
+   * @throws {RangeError} if the target is not as long as the region
+   * @example
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using server = await serve("com.example.copy", { regions: { canvas: { byteLength: 2 ** 20 } } });
+   * const canvas = server.region("canvas");
+   * canvas.commit();
+   * await using client = await connect("com.example.copy");
+   * const theirs = await client.open("canvas");
+   * const copy = new Uint8Array(theirs.byteLength);
+   * let { revision } = theirs.copyChanges(copy);
+   *
+   * canvas.mutex.withSync(() => {
+   *   canvas.view(Uint8Array)[70_000] = 1;
+   *   canvas.commit([{ byteOffset: 70_000, byteLength: 1 }]);
+   * });
+   * const changes = theirs.copyChanges(copy, revision);
+   * revision = changes.revision;
+   * assertEquals([copy[70_000], changes.bytesCopied, changes.consistent], [1, canvas.tileBytes, true]);
+   * ```
+   */
+  copyChanges(
+    target: ArrayBufferView,
+    lastRevision?: number,
+    options: CopyChangesOptions = {},
+  ): CopiedChanges {
+    return this.linked.copyChanges(target, lastRevision, options);
+  }
+
+  /**
    * Ends all waits, unlocks the mutex if this realm holds it, detaches every view, and unmaps. What the other side has
    * mapped stays. Idempotent.
    */
@@ -160,12 +216,18 @@ export class WritableRegion extends Region {
    * Tells the other side that the region changed: makes a new revision and wakes those who wait for one. Whoever sees
    * the revision sees all that was written before the commit.
    *
+   * With ranges it says which parts changed, so that readers need not look at the others (`change.ranges`,
+   * {@linkcode copyChanges}). Commit before the mutex is unlocked, or a reader may copy what another writes already.
+   *
+   * @param ranges the parts that changed since this side's last commit; all of the region by default. With none (`[]`)
+   *   it is a new revision in which nothing changed
    * @returns the new revision
-   * @throws {TypeError} if the region is closed
+   * @throws {TypeError} if the region is closed, or the ranges are of another type
+   * @throws {RangeError} if a range is not inside of the region
    * @throws {PeerGoneError} if the server is gone
    */
-  commit(): number {
-    return this.linked.commit();
+  commit(ranges?: readonly ByteRange[]): number {
+    return this.linked.commit(ranges);
   }
 }
 

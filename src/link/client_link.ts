@@ -3,6 +3,7 @@ import { Mapping } from "../memory/mapping.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
 import { goneError } from "../sync/revision_place.ts";
+import { isTileBytes } from "../sync/tiles.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import {
@@ -12,11 +13,13 @@ import {
   FileDescriptor,
   SharedMemory,
   type XpcRecord,
+  type XpcValue,
 } from "../xpc/mod.ts";
 import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
 import { IncompatibleError } from "./errors.ts";
 import {
+  bytesBehind,
   CLIENT_BYTES,
   clientParkedAt,
   GONE_AT,
@@ -196,9 +199,11 @@ export class ClientLink implements LinkEnd {
       const index = integerOf(reply["index"], MAXIMUM_REGIONS - 1);
       const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
       const byteLength = integerOf(reply["byteLength"], Number.MAX_SAFE_INTEGER);
+      const tileBytes = tileBytesOf(reply["tileBytes"]);
       const memory = reply["memory"];
       if (
         index === undefined || generation === undefined || byteLength === undefined ||
+        tileBytes === undefined ||
         !(memory instanceof SharedMemory || memory instanceof FileDescriptor)
       ) throw new IncompatibleError(`Cannot open "${name}": the server's answer is not of this version`);
       const clients = memory instanceof SharedMemory ? "write" : "read";
@@ -208,8 +213,9 @@ export class ClientLink implements LinkEnd {
         );
       }
       this.check(name);
-      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
-      const facts = { name, index, generation, clients } as const;
+      const behind = tileBytes === 0 ? 0 : bytesBehind(byteLength, tileBytes);
+      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault, behind });
+      const facts = { name, index, generation, clients, tileBytes } as const;
       return this.keep(new LinkedRegion(this, facts, mapping, (closed) => this.drop(closed)));
     } finally {
       disposeValue(reply);
@@ -341,6 +347,13 @@ async function hello(
   } finally {
     disposeValue(reply);
   }
+}
+
+/** The length of a tile; 0 where the server has none; `undefined` where what it says cannot be. */
+function tileBytesOf(value: XpcValue | undefined): number | undefined {
+  if (value === undefined) return 0;
+  const tileBytes = integerOf(value, Number.MAX_SAFE_INTEGER);
+  return tileBytes !== undefined && isTileBytes(tileBytes) ? tileBytes : undefined;
 }
 
 /** Throws the error that a refusal stands for. */

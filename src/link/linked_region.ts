@@ -1,6 +1,7 @@
 import type { Mapping } from "../memory/mapping.ts";
 import { Mutex } from "../sync/mutex.ts";
 import { Revisions } from "../sync/revisions.ts";
+import { type ByteRange, type CopiedChanges, type CopyChangesOptions, Tiles } from "../sync/tiles.ts";
 import {
   generationAt,
   mutexAt,
@@ -24,6 +25,8 @@ export interface RegionFacts {
   readonly generation: number;
   /** What clients may do with it. */
   readonly clients: ClientAccess;
+  /** The length of a tile, in bytes; 0 where the region has none. */
+  readonly tileBytes: number;
 }
 
 /** The mutex of a region; `undefined` where this end has none: for clients of a region that they may only read. */
@@ -37,13 +40,33 @@ function mutexOf(end: LinkEnd, { name, index, clients }: RegionFacts): Mutex | u
   return undefined;
 }
 
+/** The tiles of a region. */
+function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping): Tiles {
+  const { queue: { library }, locks, server, owner, audience } = end;
+  const { name, index, clients, generation, tileBytes } = facts;
+  const isShared = clients === "write";
+  return new Tiles({
+    ...{ library, name, index, audience, mapping, tileBytes },
+    revision: isShared ? locks.word(sharedRevisionAt(index), 8) : server.word(serverRevisionAt(index), 8),
+    generation: server.word(generationAt(index), 8),
+    mapped: generation,
+    mutex: isShared ? locks.word(mutexAt(index)) : server.word(serverMutexAt(index)),
+    owner: isShared || owner === SERVER_OWNER ? owner : 0,
+  });
+}
+
 /** The revisions of a region. */
-function revisionsOf(end: LinkEnd, { name, index, clients, generation }: RegionFacts): Revisions {
+function revisionsOf(
+  end: LinkEnd,
+  { name, index, clients, generation }: RegionFacts,
+  tiles: Tiles,
+): Revisions {
   const { queue, locks, server, audience, bell, gone } = end;
   const revision = clients === "write"
     ? locks.word(sharedRevisionAt(index), 8)
     : server.word(serverRevisionAt(index), 8);
   const place = {
+    tiles,
     queue,
     name,
     index,
@@ -72,10 +95,13 @@ export class LinkedRegion {
   readonly clients: ClientAccess;
   /** Its memory. */
   readonly mapping: Mapping;
+  /** The length of a tile, in bytes. */
+  readonly tileBytes: number;
   /** Its mutex, where this end has one. */
   readonly mutex: Mutex | undefined;
   /** Its revisions. */
   readonly revisions: Revisions;
+  readonly #tiles: Tiles;
   readonly #end: LinkEnd;
   readonly #onClose: () => void;
   readonly #ended = Promise.withResolvers<Error | undefined>();
@@ -97,7 +123,9 @@ export class LinkedRegion {
     this.clients = facts.clients;
     this.mapping = mapping;
     this.mutex = mutexOf(end, facts);
-    this.revisions = revisionsOf(end, facts);
+    this.#tiles = tilesOf(end, facts, mapping);
+    this.tileBytes = this.#tiles.tileBytes;
+    this.revisions = revisionsOf(end, facts, this.#tiles);
     this.#end = end;
     this.#onClose = () => onClose(this);
   }
@@ -112,11 +140,20 @@ export class LinkedRegion {
     return this.#orphaned;
   }
 
-  /** Makes a new revision and wakes the waiters at the other ends. */
-  commit(): number {
-    const revision = this.revisions.commit();
+  /** Makes a new revision, of all of it or of some ranges, and wakes the waiters at the other ends. */
+  commit(ranges?: readonly ByteRange[]): number {
+    const revision = this.revisions.commit(ranges);
     this.#end.committed(this.index);
     return revision;
+  }
+
+  /** Copies what changed since a revision. */
+  copyChanges(
+    target: ArrayBufferView,
+    since: number | undefined,
+    options: CopyChangesOptions,
+  ): CopiedChanges {
+    return this.#tiles.copyChanges(target, since, options, this.#orphaned);
   }
 
   /** Fails all waits: the server is gone. The memory stays mapped. */

@@ -5,6 +5,7 @@ import type { LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { LinkRefusal } from "./protocol.ts";
+import { DEFAULT_TILE_BYTES } from "../sync/tiles.ts";
 import { checkRegionName, checkRegionOptions, makeMapping, type RegionOptions } from "./served_region.ts";
 
 /** The regions of a server, by name. Changes happen one after the other, in the order in which they were asked for. */
@@ -41,6 +42,7 @@ export class RegionTable implements HostPart {
         index: BigInt(region.index),
         generation: BigInt(region.generation),
         byteLength: BigInt(region.mapping.byteLength),
+        tileBytes: BigInt(region.tileBytes),
         memory: region.mapping.share(),
       };
     },
@@ -53,6 +55,7 @@ export class RegionTable implements HostPart {
         name: region.name,
         clients: region.clients,
         byteLength: BigInt(region.mapping.byteLength),
+        tileBytes: BigInt(region.tileBytes),
         generation: BigInt(region.generation),
         revision: BigInt(region.revisions.current),
       })),
@@ -107,7 +110,9 @@ export class RegionTable implements HostPart {
             `cannot change`,
         );
       }
-      const region = await this.#put(name, before.index, before.generation + 1, { ...options, clients });
+      const { tileBytes = before.tileBytes } = options;
+      const as = { ...options, clients, tileBytes };
+      const region = await this.#put(name, before.index, before.generation + 1, as);
       region.commit(); // wakes those who wait: they look at the generation, too
       await before.close();
       return region;
@@ -139,13 +144,14 @@ export class RegionTable implements HostPart {
   }
 
   async #put(name: string, index: number, generation: number, options: RegionOptions): Promise<LinkedRegion> {
-    const { clients = "write" } = options;
+    const { clients = "write", tileBytes = DEFAULT_TILE_BYTES } = options;
     const mapping = await makeMapping(name, options);
     if (this.#closed) {
       mapping.close();
       this.#checkOpen("make", name);
     }
-    const region = new LinkedRegion(this.#end, { name, index, generation, clients }, mapping, () => {});
+    const facts = { name, index, generation, clients, tileBytes };
+    const region = new LinkedRegion(this.#end, facts, mapping, () => {});
     this.#regions.set(name, region);
     // The generation comes before the revision: a commit wakes those who then look at the generation.
     Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));

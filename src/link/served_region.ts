@@ -1,7 +1,9 @@
 import { isLayout } from "../layout/layout.ts";
 import type { Layout } from "../layout/types.ts";
 import { Mapping } from "../memory/mapping.ts";
+import { DEFAULT_TILE_BYTES, isTileBytes } from "../sync/tiles.ts";
 import { inWords } from "../xpc/in_words.ts";
+import { bytesBehind } from "./layout.ts";
 import type { ClientAccess } from "./linked_region.ts";
 
 /** The length of a region or its layout, and what clients may do with it. */
@@ -30,6 +32,13 @@ export interface RegionOptions {
    * @default {false}
    */
   prefault?: boolean | undefined;
+  /**
+   * The length of a tile, in bytes: what `commit(ranges)` and `copyChanges()` take for changed together. A multiple of
+   * 64, from 64 to 2 ** 30. Each tile takes 8 bytes more.
+   *
+   * @default {65536}
+   */
+  tileBytes?: number | undefined;
 }
 
 /**
@@ -64,7 +73,9 @@ export function checkRegionOptions(name: string, options: unknown): asserts opti
         `{ byteLength: 1024 }`,
     );
   }
-  const { byteLength: wanted, layout, clients, prefault } = options as { [option: string]: unknown };
+  const { byteLength: wanted, layout, clients, prefault, tileBytes } = options as {
+    [option: string]: unknown;
+  };
   if (layout !== undefined && !isLayout(layout)) {
     throw new TypeError(wrong("layout", layout, "a layout that layout() made"));
   }
@@ -86,10 +97,18 @@ export function checkRegionOptions(name: string, options: unknown): asserts opti
   if (prefault !== undefined && typeof prefault !== "boolean") {
     throw new TypeError(wrong("prefault", prefault, "true or false"));
   }
+  if (tileBytes !== undefined && typeof tileBytes !== "number") {
+    throw new TypeError(wrong("tileBytes", tileBytes, "a number of bytes"));
+  }
+  if (tileBytes !== undefined && !isTileBytes(tileBytes)) {
+    throw new RangeError(wrong("tileBytes", tileBytes, "a multiple of 64 from 64 to 2 ** 30"));
+  }
 }
 
 /** Makes the memory of a region. */
 export async function makeMapping(name: string, options: RegionOptions): Promise<Mapping> {
-  const { layout, byteLength = layout?.byteLength ?? 0, clients = "write", prefault = false } = options;
-  return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault, name });
+  const { layout, byteLength = layout?.byteLength ?? 0, clients = "write" } = options;
+  const { prefault = false, tileBytes = DEFAULT_TILE_BYTES } = options;
+  const behind = bytesBehind(byteLength, tileBytes);
+  return await Mapping.create(byteLength, { readOnlyForOthers: clients === "read", prefault, name, behind });
 }

@@ -17,6 +17,12 @@ export interface OpenMappingOptions {
   prefault?: boolean;
   /** The name of the region, for errors. */
   name?: string;
+  /**
+   * How many bytes to map behind `byteLength`: for words, no view shows them.
+   *
+   * @default {0}
+   */
+  behind?: number;
 }
 
 /** Options of {@linkcode Mapping.create}. */
@@ -32,6 +38,7 @@ export interface MappingOptions extends OpenMappingOptions {
 /** What a new mapping is, whichever way it came to be. */
 interface Description {
   readonly byteLength: number;
+  readonly behind: number;
   readonly writable: boolean;
   readonly what: string;
   /** Whether this process made the memory. */
@@ -53,7 +60,7 @@ const viewed = new FinalizationRegistry<Native>(retireViewed);
  * the mapping nor a view of it can be reached any more.
  */
 export class Mapping implements Disposable {
-  /** The length that was asked for, in bytes. */
+  /** The length that views show, in bytes. */
   readonly byteLength: number;
   /** Whether this process may write to it. */
   readonly writable: boolean;
@@ -61,17 +68,20 @@ export class Mapping implements Disposable {
   readonly #what: string;
   readonly #isOwn: boolean;
   readonly #native: Native;
+  /** How many bytes there are, with those behind the ones that views show. */
+  readonly #total: number;
   /** Made at the first view: V8 takes its length for memory that it should collect, and does so, for milliseconds. */
   #buffer: ArrayBuffer | undefined;
   /** Whether a buffer was transferred away by its user: another buffer shows the memory, and we do not know which. */
   #transferred = false;
   #closed = false;
 
-  private constructor(native: Native, { byteLength, writable, what, isOwn }: Description) {
+  private constructor(native: Native, { byteLength, behind, writable, what, isOwn }: Description) {
     this.#native = native;
     this.#what = what;
     this.#isOwn = isOwn;
     this.byteLength = byteLength;
+    this.#total = byteLength + behind;
     this.writable = writable;
     unviewed.register(this, native, this);
   }
@@ -88,17 +98,17 @@ export class Mapping implements Disposable {
    */
   static async create(byteLength: number, options: MappingOptions = {}): Promise<Mapping> {
     const library = await load();
-    const { readOnlyForOthers = false, prefault = false, name } = options;
+    const { readOnlyForOthers = false, prefault = false, name, behind = 0 } = options;
     const what = nameOf(name);
     checkLength(library, `make ${what}`, byteLength);
     const { shim } = library;
     const make = readOnlyForOthers ? shim.shim_memory_create_read_only : shim.shim_memory_create;
     const native = take(
       library,
-      (out) => make(BigInt(byteLength), out),
+      (out) => make(BigInt(byteLength) + BigInt(behind), out),
       (result) => `Cannot make ${what} of ${byteLength} bytes: ${describeError(result)}`,
     );
-    return Mapping.#finish(native, { byteLength, writable: true, what, isOwn: true }, prefault);
+    return Mapping.#finish(native, { byteLength, behind, writable: true, what, isOwn: true }, prefault);
   }
 
   /**
@@ -117,7 +127,9 @@ export class Mapping implements Disposable {
     byteLength: number,
     options: OpenMappingOptions | boolean = {},
   ): Mapping {
-    const { prefault = false, name } = typeof options === "boolean" ? { prefault: options } : options;
+    const { prefault = false, name, behind = 0 }: OpenMappingOptions = typeof options === "boolean"
+      ? { prefault: options }
+      : options;
     const what = nameOf(name);
     const { held } = memory;
     const { library } = held;
@@ -128,16 +140,17 @@ export class Mapping implements Disposable {
     const map = writable ? shim.shim_memory_open : shim.shim_memory_open_read_only;
     const native = take(
       library,
-      (out) => map(object, BigInt(byteLength), out),
+      (out) => map(object, BigInt(byteLength) + BigInt(behind), out),
       (result) => `Cannot map ${what} of ${byteLength} bytes: ${describeError(result, "map")}`,
     );
-    return Mapping.#finish(native, { byteLength, writable, what, isOwn: false }, prefault);
+    return Mapping.#finish(native, { byteLength, behind, writable, what, isOwn: false }, prefault);
   }
 
   static #finish(native: Native, description: Description, prefault: boolean): Mapping {
     if (prefault) {
-      const { byteLength, writable, what } = description;
-      const result = native.library.shim.shim_memory_prefault(native.address, BigInt(byteLength), writable);
+      const { byteLength, behind, writable, what } = description;
+      const length = BigInt(byteLength) + BigInt(behind);
+      const result = native.library.shim.shim_memory_prefault(native.address, length, writable);
       if (result !== 0) {
         unmap(native);
         throw new RangeError(
@@ -220,7 +233,17 @@ export class Mapping implements Disposable {
   }
 
   /**
-   * The address of a word, for the functions of the shim.
+   * The address of the memory, for the functions of the shim.
+   *
+   * @throws {TypeError} if the mapping is closed
+   */
+  get address(): Address {
+    this.#use("use the memory of");
+    return this.#native.address;
+  }
+
+  /**
+   * The address of a word, for the functions of the shim. It may be behind the bytes that views show.
    *
    * @param byteOffset where it begins, a multiple of its length
    * @param byteLength its length: 4 or 8 bytes
@@ -230,13 +253,13 @@ export class Mapping implements Disposable {
   word(byteOffset: number, byteLength: 4 | 8 = 4): Address {
     const what = this.#use("use a word of");
     const isInside = Number.isSafeInteger(byteOffset) && byteOffset >= 0 &&
-      byteOffset + byteLength <= this.byteLength;
+      byteOffset + byteLength <= this.#total;
     if (!isInside || byteOffset % byteLength !== 0) {
       throw new RangeError(
         `Cannot use ${
           byteLength * 8
         } bits at byte ${byteOffset} of ${what}: byteOffset must be a multiple of ` +
-          `${byteLength} from 0 to ${this.byteLength - byteLength}`,
+          `${byteLength} from 0 to ${this.#total - byteLength}`,
       );
     }
     return offset(this.#native.address, byteOffset);

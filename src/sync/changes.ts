@@ -1,4 +1,5 @@
 import { Parking, type ParkingPlace } from "./parking.ts";
+import type { ByteRange, Tiles } from "./tiles.ts";
 import { MAX_SPIN_ON_LOOP, revisionOf, signalOf, SPIN_ONLY, spinOf } from "./waiting.ts";
 
 /** A change of a region. */
@@ -9,6 +10,37 @@ export interface Change {
   readonly generation: number;
   /** Whether the region was replaced by one of another generation: open it again to see that one. */
   readonly replaced: boolean;
+  /**
+   * The parts that may have changed since this iterator's last change, in their order, in whole tiles, neighbours
+   * together. The whole region for the first change (unless `after` said where to begin), when a commit named no ranges,
+   * and when the region was replaced. They are looked up at the first use, so that they may include what was committed
+   * after this change.
+   *
+   * @throws {TypeError} at the first use, if the region is closed by then
+   */
+  readonly ranges: readonly ByteRange[];
+}
+
+/** A change that was found. */
+class FoundChange implements Change {
+  readonly revision: number;
+  readonly generation: number;
+  readonly replaced: boolean;
+  readonly #tiles: Tiles | undefined;
+  readonly #since: number;
+  #ranges: readonly ByteRange[] | undefined;
+
+  constructor(place: ChangesPlace, since: number, revision: number, generation: number) {
+    this.revision = revision;
+    this.generation = generation;
+    this.replaced = generation !== place.mapped;
+    this.#tiles = place.tiles;
+    this.#since = since;
+  }
+
+  get ranges(): readonly ByteRange[] {
+    return this.#ranges ??= this.#tiles?.changes(this.replaced ? 0 : this.#since, this.revision) ?? [];
+  }
 }
 
 /** Options of `changes()`. */
@@ -34,6 +66,8 @@ export interface ChangesOptions {
 export interface ChangesPlace extends ParkingPlace {
   /** The generation that is mapped. */
   readonly mapped: number;
+  /** What tells which parts changed, where there is such a thing. */
+  readonly tiles?: Tiles;
 }
 
 const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
@@ -104,7 +138,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
 
   /** Gives what there is to tell now, if anything. */
   #poll(): IteratorResult<Change, undefined> | undefined {
-    const { queue: { library: { shim } }, revision, generation, mapped, life } = this.#place;
+    const { queue: { library: { shim } }, revision, generation, life } = this.#place;
     if (this.#returned) return DONE;
     this.#signal?.throwIfAborted();
     if (life.ended !== undefined) {
@@ -114,9 +148,10 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     const current = shim.shim_word_load64(revision);
     const newest = shim.shim_word_load64(generation);
     if (current === this.#after && newest === this.#told) return undefined;
+    const value = new FoundChange(this.#place, this.#after, current, newest);
     this.#after = current;
     this.#told = newest;
-    return { value: { revision: current, generation: newest, replaced: newest !== mapped }, done: false };
+    return { value, done: false };
   }
 
   #spinFor(): IteratorResult<Change, undefined> | undefined {

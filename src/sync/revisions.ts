@@ -1,15 +1,22 @@
 import { Changes, type ChangesOptions } from "./changes.ts";
 import { goneError, type Life, type RevisionPlace } from "./revision_place.ts";
+import type { ByteRange, Tiles } from "./tiles.ts";
 import { millisecondsOf, revisionOf, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
+
+/** Where the revision of a region lives, and what tells which parts changed, where there is such a thing. */
+export interface RevisionsPlace extends RevisionPlace {
+  /** Its tiles. */
+  readonly tiles?: Tiles;
+}
 
 /** The revisions of one generation of a region, as one realm sees them. */
 export class Revisions {
-  readonly #place: RevisionPlace;
+  readonly #place: RevisionsPlace;
   readonly #generation: number;
   readonly #life: Life = { ended: undefined, checks: new Set(), waits: new Set() };
 
   /** @param generation the generation that is mapped */
-  constructor(place: RevisionPlace, generation: number) {
+  constructor(place: RevisionsPlace, generation: number) {
     this.#place = place;
     this.#generation = generation;
   }
@@ -21,9 +28,10 @@ export class Revisions {
     return this.#place.queue.library.shim.shim_word_load64(this.#place.revision);
   }
 
-  /** Makes a new revision and wakes those who wait for one. */
-  commit(): number {
+  /** Makes a new revision, of everything or of some ranges, and wakes those who wait for one. */
+  commit(ranges?: readonly ByteRange[]): number {
     this.#check();
+    if (ranges !== undefined && this.#place.tiles !== undefined) return this.#place.tiles.commit(ranges);
     const { queue, audience, revision, index } = this.#place;
     return queue.library.shim.shim_revision_commit(audience, revision, index);
   }

@@ -397,6 +397,6 @@ Deno.test("frames that are held outlive their writer, which is killed while it w
   await apps.reader.call("read", { until: 100 });
   const held = await apps.reader.call("hold");
   apps.writer.kill("SIGKILL");
-  await assertRejects(() => apps.reader.call("read", { until: Infinity }), Error, "gone");
+  await assertRejects(() => apps.reader.call("read", { until: Number.MAX_SAFE_INTEGER }), Error, "gone");
   assertEquals(await apps.reader.call("holding"), [held]);
 });

@@ -262,7 +262,8 @@ Deno.test("commit() and close() at once: the server sees the commit", async () =
       await using client = await connect(name, { broker: { service: broker } });
       (await client.open("frame", { write: true })).commit();
     }
-    assertEquals((await change).value, { revision, generation: 1, replaced: false });
+    const { value } = await change;
+    assertEquals([value!.revision, value!.generation, value!.replaced], [revision, 1, false]);
   }
 });
 

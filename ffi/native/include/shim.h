@@ -8,7 +8,7 @@
  *               put it on a queue and send one byte to the owner of the queue, who drains it on its own
  *               thread. No native thread ever calls into JavaScript.
  *   memory      mappings that may be shared: writable by everybody, or read-only for all but the maker.
- *   words       C11 atomics and cross-process waits on words in shared memory: mutexes and revisions.
+ *   words       C11 atomics and cross-process waits on words in shared memory: mutexes, revisions and tiles.
  *   doorbells   waking the event loop of another process through a socket that it reads.
  *
  * Conventions: functions that can fail return 0 or a negative errno; the caller is never left with half
@@ -429,6 +429,38 @@ SHIM_EXPORT int32_t shim_ring_next(shim_ring *ring);
 /* Copies the next message out and takes it from the ring, if it fits in `capacity` bytes. Its length, or an enum
  * shim_ring_result. */
 SHIM_EXPORT int32_t shim_ring_receive(shim_ring *ring, void *bytes, uint32_t capacity);
+
+/* ------------------------------------------------------------ tiles.c: which parts of a region changed ---- */
+
+/* A region and its words: 48 bytes, no padding, filled by JavaScript through a BigUint64Array. The words of its tiles
+ * lie behind the data, as `shmem_layout.h` says. All of it stays mapped during a call. */
+typedef struct shim_tiles {
+  void *data;
+  uint64_t length;     /* bytes of data, above 0 */
+  uint64_t tile_bytes; /* a multiple of 64; 0: there are no words of tiles behind the data */
+  void *revision;
+  void *mutex;
+  uint64_t owner; /* this end as an owner of the mutex; 0: it may not lock it, nor write the word */
+} shim_tiles;
+
+/* Commits as shim_revision_commit does, and tells which tiles changed: `ranges` are `count` pairs of an offset and a
+ * length in bytes, inside of the data. */
+SHIM_EXPORT double shim_tiles_commit(const shim_tiles *tiles, shim_audience *audience, uint32_t index,
+                                     const double *ranges, uint32_t count);
+
+/* Fills in which parts may have changed after `since` (0: from the beginning) up to `revision`: up to `capacity` pairs
+ * of an offset and a length in bytes, in their order and with a gap between each two. Returns how many there are. */
+SHIM_EXPORT uint32_t shim_tiles_changed(const shim_tiles *tiles, double since, double revision, double *runs,
+                                        uint32_t capacity);
+
+/* Copies the tiles that may have changed after `since` (0: all) to their places in `target`, which is as long as the
+ * data. What was written under the mutex and committed before it was unlocked is never torn. Waits for whoever
+ * holds the mutex, and locks it where `owner` may and a writer leaves no gaps. `result` gets the revision that the
+ * target has, the bytes that were copied, whether they all belong to that revision, and whether the mutex was locked.
+ * 0; -ETIMEDOUT when the time is over, below 0 for no end; -EPERM when the mutex was taken from this end. After a
+ * failure the target has `since` still, and perhaps more. */
+SHIM_EXPORT int32_t shim_tiles_copy_wait(const shim_tiles *tiles, void *target, double since,
+                                         double milliseconds, double result[4]);
 
 /* ------------------------------------------------------------- doorbell.c, event_queue.c: doorbells ------- */
 

@@ -28,6 +28,8 @@ static int32_t take(_Atomic uint32_t *word, uint32_t owner, uint32_t keep, uint3
   while ((state & SHIM_MUTEX_OWNER) == 0) {
     uint32_t next = owner | keep | (state & SHIM_MUTEX_CONTENDED);
     if (atomic_compare_exchange_weak(word, &state, next)) {
+      /* What the holder writes comes after: shim_tiles_copy_wait sees the one or not the other. */
+      atomic_thread_fence(memory_order_release);
       atomic_store_explicit(word + 1, own_pid(),
                             memory_order_relaxed); /* for error messages of those who wait */
       return (state & SHIM_MUTEX_ABANDONED) != 0 ? SHIM_MUTEX_LOCKED_ABANDONED : SHIM_MUTEX_LOCKED;

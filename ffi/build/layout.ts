@@ -38,6 +38,7 @@ const NAMES: Readonly<Record<string, string>> = {
   SHMEM_STREAM_HEADER_BYTES: "STREAM_HEADER_BYTES",
   SHMEM_STREAM_SEQUENCE_UNIT: "SEQUENCE_UNIT",
   SHMEM_STREAM_LEASES_BYTES: "LEASES_BYTES",
+  SHMEM_STREAM_TAKING: "TAKING",
 };
 
 /** The regions for which the offsets are compared. */

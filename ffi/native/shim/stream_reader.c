@@ -151,9 +151,11 @@ int32_t shim_stream_take(shim_stream_reader *reader, bool every, double after, s
     uint64_t number = 0;
     bool found = every ? find_next(reader, from, &slot, &number) : find_newest(reader, from, &slot, &number);
     if (!found) return -EAGAIN;
-    if (!lease(reader, slot, number)) continue;
-    if (!describe(reader, slot, number, frame)) {
-      shim_stream_release(reader, slot, (double)number);
+    bool leased = lease(reader, slot, number);
+    if (!leased || !describe(reader, slot, number, frame)) {
+      if (leased) shim_stream_release(reader, slot, (double)number);
+      /* It is being taken, or gone. Not tried again, so that this reader cannot be in the writer's way again. */
+      if (every) from = number;
       continue;
     }
     frame->dropped = number > reader->last ? (double)(number - reader->last - 1) : 0;

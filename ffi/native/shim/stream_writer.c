@@ -15,8 +15,9 @@
 /* The most readers of one stream. */
 #define MAX_READERS 65536
 
-/* How often all slots are looked at before a loan fails. A reader that goes from slot to slot just ahead of the look may
- * seem to hold all of them. It goes in one direction, so that it cannot seem so again. */
+/* How often all slots are looked at before a loan fails. A reader of every frame that goes from slot to slot just ahead
+ * of the look may seem to hold all of them. It goes in one direction, so that it cannot seem so again; this is enough
+ * for two of them in one loan. */
 #define MAX_LOOKS 3
 
 struct reader {

@@ -40,6 +40,7 @@ const NAMES: Readonly<Record<string, string>> = {
   SHMEM_RING_TAIL_AT: "RING_TAIL_AT",
   SHMEM_RING_HEADER_BYTES: "RING_HEADER_BYTES",
   SHMEM_STREAM_LEASES_BYTES: "LEASES_BYTES",
+  SHMEM_STREAM_TAKING: "TAKING",
 };
 
 /** The regions for which the offsets are compared. */

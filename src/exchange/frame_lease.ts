@@ -7,6 +7,9 @@ import type { SlotViews } from "./slot_views.ts";
 /**
  * A frame that is read in place. Its slot is not written until the lease ends, by `using` or
  * {@linkcode FrameLease.release}, unless the writer takes it back: then {@linkcode valid} is false.
+ *
+ * A lease that nobody ends keeps its slot until the stream is closed. The garbage collector does not end it: a view may
+ * be in use still.
  */
 export class FrameLease implements Disposable {
   /** The frame's number: counts all frames of the stream from 1. */

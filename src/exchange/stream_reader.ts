@@ -1,3 +1,4 @@
+import { IncompatibleError } from "../link/errors.ts";
 import type { LinkedStream } from "../link/linked_stream.ts";
 import { Turns } from "../sync/turns.ts";
 import {
@@ -43,6 +44,8 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
   readonly #turns: Turns;
   #stream: LinkedStream;
   #views: SlotViews;
+  /** Earlier generations of which something is leased still. */
+  readonly #before = new Set<LinkedStream>();
   #following: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -107,14 +110,14 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
    * @throws {TypeError} if the stream is closed
    */
   waitSync(options: FrameWaitOptions = {}): FrameLease {
-    const { after = this.#stream.last } = options;
-    revisionOf(after, "after");
     const milliseconds = millisecondsOf(options);
     const spin = spinOf(options);
     this.#checkOpen();
+    const after = revisionOf(options.after ?? this.#stream.last, "after");
     return this.#stream.untilSync(() => {
-      if (this.#stream.replaced) throw this.#replacedError();
-      return this.#take(after);
+      const frame = this.#look(after);
+      if (frame === "replaced") throw this.#replacedError();
+      return frame;
     }, { doing: this.#doing(), milliseconds, spin });
   }
 
@@ -153,31 +156,44 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
     await this.#stream.close();
     await this.#following?.catch(() => {}); // told to those who waited for it
     await this.#stream.close(); // the one that came meanwhile
+    await Promise.all([...this.#before].map((stream) => stream.close()));
   }
 
   /** The next frame if it is there, "end" if there is none any more. */
   #poll(): FrameLease | "end" | undefined {
     if (this.#closing !== undefined || this.#stream.closed) return "end";
     this.#signal?.throwIfAborted();
-    if (this.#stream.replaced || this.#turns.due) return undefined;
-    return this.#take(this.#stream.last);
+    if (this.#turns.due) return undefined;
+    const found = this.#look(this.#stream.last);
+    return found === "replaced" ? undefined : found;
+  }
+
+  /** The next frame of the generation that is mapped, or that there is another generation. */
+  #look(after: number): FrameLease | "replaced" | undefined {
+    const { replaced } = this.#stream;
+    // Of every frame, those that the old generation has come first.
+    if (replaced && this.order === "newest") return "replaced";
+    return this.#take(after) ?? (replaced ? "replaced" : undefined);
   }
 
   /** Waits for the next frame. */
   async #wait(): Promise<FrameLease | "end"> {
     if (this.#turns.due) await this.#turns.take();
-    this.#turns.slept();
-    const options = { doing: this.#doing(), milliseconds: -1, spin: this.#spin, signal: this.#signal };
+    const options = {
+      doing: this.#doing(),
+      milliseconds: -1,
+      spin: this.#spin,
+      signal: this.#signal,
+      slept: () => this.#turns.slept(),
+    };
     for (;;) {
       const stream = this.#stream;
       try {
-        if (stream.replaced) await this.follow();
-        const look = (): FrameLease | "replaced" | undefined => {
-          return this.#take(stream.last) ?? (stream.replaced ? "replaced" : undefined);
-        };
-        if (stream !== this.#stream) continue;
-        const found = await stream.until(look, options);
+        const found = await stream.until(() => {
+          return stream === this.#stream ? this.#look(stream.last) : "replaced";
+        }, options);
         if (found !== "replaced") return found;
+        await this.follow();
       } catch (error) {
         if (this.#closing !== undefined || stream.closed) return "end";
         throw error;
@@ -201,10 +217,18 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
     const before = this.#stream;
     const next = await this.#reopen(before.last);
     if (this.#closing !== undefined) return await next.close();
+    if (next.generation <= before.generation) {
+      await next.close();
+      throw new IncompatibleError(
+        `Cannot ${this.#doing()}: its server says that it was replaced, and gives generation ` +
+          `${next.generation} again`,
+      );
+    }
     this.#stream = next;
     this.#views = new SlotViews(next.mapping, next.shape, next.name);
     // Its leases stay readable until they end.
-    void before.unused().then(() => before.close());
+    this.#before.add(before);
+    void before.unused().then(() => before.close()).finally(() => this.#before.delete(before));
   }
 
   #doing(): string {

@@ -103,6 +103,9 @@ export const STREAM_HEADER_BYTES = STRIDE + MAXIMUM_SLOTS * STRIDE;
 /** What the number of a stream's newest frame is multiplied by, so that the number of its slot can be added. */
 export const SEQUENCE_UNIT = 256;
 
+/** Added to a frame's number while the writer looks whether anybody leases it. */
+export const TAKING = 2 ** 63;
+
 /** The bytes of the words with the leases of one reader of a stream. */
 export const LEASES_BYTES = STRIDE + MAXIMUM_SLOTS * 8;
 

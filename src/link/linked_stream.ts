@@ -1,3 +1,4 @@
+import { aborted } from "../broker/abort.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { SlotReader, type TakenFrame } from "../sync/slot_reader.ts";
 import { type UntilOptions, Waits } from "../sync/waits.ts";
@@ -64,7 +65,16 @@ export class LinkedStream implements Linked {
     using undo = new DisposableStack();
     const leases = undo.use(await Mapping.create(LEASES_BYTES));
     using shared = leases.share();
-    const reply = await link.ask({ op: "stream", name, leases: shared }, options.signal);
+    const asked = link.ask({ op: "stream", name, leases: shared }, undefined);
+    let reply: XpcRecord;
+    try {
+      reply = await aborted(asked, options.signal);
+    } catch (error) {
+      // The server may have added the reader, or does so later.
+      void asked.then((late) => giveBack(link, name, late), () => {});
+      throw error;
+    }
+    undo.defer(() => giveBack(link, name, reply));
     try {
       const answer = answerOf(reply);
       const { memory } = reply;
@@ -127,7 +137,7 @@ export class LinkedStream implements Linked {
 
   /** Whether the server put another generation in its place. */
   get replaced(): boolean {
-    return this.#waits.isReplaced(this.generation);
+    return this.#closing === undefined && this.#waits.isReplaced(this.generation);
   }
 
   /** Whether the server is gone. */
@@ -215,16 +225,27 @@ export class LinkedStream implements Linked {
     this.#reader.free();
     this.#leases.close(); // the server has a mapping of its own, in which our leases have ended
     this.#link.drop(this);
-    const { generation, reader } = this.#answer;
-    const request = {
-      op: "stream_close",
-      name: this.name,
-      generation: BigInt(generation),
-      reader: BigInt(reader),
-    };
-    // The server frees what it keeps of the reader. A link that is over has done so already.
-    if (!this.#orphaned) void this.#link.ask(request, undefined).then(disposeValue, () => {});
+    // A link that is over has freed it already.
+    if (!this.#orphaned) closeReader(this.#link, this.name, this.#answer);
   }
+}
+
+/** Has the server free what it keeps of a reader. */
+function closeReader(
+  link: ClientLink,
+  name: string,
+  { generation, reader }: Pick<Answer, "generation" | "reader">,
+): void {
+  const request = { op: "stream_close", name, generation: BigInt(generation), reader: BigInt(reader) };
+  void link.ask(request, undefined).then(disposeValue, () => {}); // the link is over, and the reader with it
+}
+
+/** Gives back what a reply brought that nobody uses. */
+function giveBack(link: ClientLink, name: string, reply: XpcRecord): void {
+  const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
+  const reader = integerOf(reply["reader"], Number.MAX_SAFE_INTEGER);
+  disposeValue(reply);
+  if (generation !== undefined && reader !== undefined) closeReader(link, name, { generation, reader });
 }
 
 function answerOf(reply: XpcRecord): Answer | undefined {

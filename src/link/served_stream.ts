@@ -51,18 +51,29 @@ export class ServedStream {
   #lastReader = 0;
   #closing: Promise<void> | undefined;
 
-  /** Makes the memory of a stream. */
-  static async create(end: LinkEnd, facts: StreamFacts, options: StreamOptions): Promise<ServedStream> {
+  /**
+   * Makes a stream.
+   *
+   * @param facts tells what it is, once there is memory: until then, the generation before goes on counting frames
+   * @param put puts it in its place, in the same turn
+   */
+  static async create(
+    end: LinkEnd,
+    name: string,
+    options: StreamOptions,
+    facts: () => StreamFacts,
+    put: (stream: ServedStream) => void,
+  ): Promise<ServedStream> {
     const { byteLength, slots = DEFAULT_SLOTS, prefault = false } = options;
     const shape = makeShape(byteLength, slots);
-    const { name } = facts;
-    const mapping = await Mapping.create(bytesOf(shape), { readOnlyForOthers: true, prefault, name });
-    try {
-      return new ServedStream(end, facts, shape, mapping);
-    } catch (error) {
-      mapping.close();
-      throw error;
-    }
+    using undo = new DisposableStack();
+    const mapping = undo.use(
+      await Mapping.create(bytesOf(shape), { readOnlyForOthers: true, prefault, name }),
+    );
+    const stream = new ServedStream(end, facts(), shape, mapping);
+    undo.move();
+    put(stream);
+    return stream;
   }
 
   private constructor(end: LinkEnd, facts: StreamFacts, shape: StreamShape, mapping: Mapping) {
@@ -180,7 +191,9 @@ export class ServedStream {
   /** Removes a reader of a client; others of the same number are not touched. */
   removeReader(link: ServerLink, id: number): void {
     const reader = this.#readers.get(id);
-    if (reader?.link === link) this.#remove(id, reader);
+    if (reader?.link !== link) return;
+    this.#remove(id, reader);
+    this.#waits.recheck(); // for a slot
   }
 
   /** A client is gone: its leases end. */

@@ -4,7 +4,7 @@ import { generationAt, serverRevisionAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { integerOf, LinkRefusal } from "./protocol.ts";
-import { ServedStream } from "./served_stream.ts";
+import { ServedStream, type StreamFacts } from "./served_stream.ts";
 import { checkRegionName } from "./served_region.ts";
 import type { ServerLink } from "./server_link.ts";
 import { checkStreamOptions, type StreamOptions } from "./stream_options.ts";
@@ -43,6 +43,10 @@ export class StreamTable implements HostPart {
         );
       }
       const { byteLength, slots, offset, stride } = stream.shape;
+      using undo = new DisposableStack();
+      const memory = undo.use(stream.mapping.share());
+      const reader = stream.addReader(link, leases);
+      undo.move(); // the reply owns it
       return {
         index: BigInt(stream.index),
         generation: BigInt(stream.generation),
@@ -50,8 +54,8 @@ export class StreamTable implements HostPart {
         slots: BigInt(slots),
         offset: BigInt(offset),
         stride: BigInt(stride),
-        memory: stream.mapping.share(),
-        reader: BigInt(stream.addReader(link, leases)),
+        memory,
+        reader: BigInt(reader),
       };
     },
 
@@ -122,7 +126,7 @@ export class StreamTable implements HostPart {
         );
       }
       const index = this.#indexes.take(`the stream "${name}"`);
-      return await this.#put({ name, index, generation: 1, last: 0 }, options);
+      return await this.#put(name, options, () => ({ name, index, generation: 1, last: 0 }));
     });
   }
 
@@ -140,9 +144,12 @@ export class StreamTable implements HostPart {
       this.#checkOpen("replace", name);
       const before = this.get(name);
       const { index, generation } = before;
-      const stream = await this.#put({ name, index, generation: generation + 1, last: before.last }, options);
-      const { audience, server, queue: { library: { shim } } } = this.#end;
-      shim.shim_revision_commit(audience, server.word(serverRevisionAt(index), 8), index);
+      const facts = (): StreamFacts => ({ name, index, generation: generation + 1, last: before.last });
+      const stream = await this.#put(name, options, facts, () => {
+        const { audience, server, queue: { library: { shim } } } = this.#end;
+        shim.shim_revision_commit(audience, server.word(serverRevisionAt(index), 8), index);
+        void before.close(); // at once: no frame is published in the old one any more
+      });
       await before.close();
       return stream;
     });
@@ -155,19 +162,22 @@ export class StreamTable implements HostPart {
     await Promise.all([...this.#streams.values()].map((stream) => stream.close()));
   }
 
+  /** Makes a stream and puts it in its place; `done` comes in the same turn. */
   async #put(
-    facts: { name: string; index: number; generation: number; last: number },
+    name: string,
     options: StreamOptions,
+    facts: () => StreamFacts,
+    done: () => void = () => {},
   ): Promise<ServedStream> {
-    const stream = await ServedStream.create(this.#end, facts, options);
-    if (this.#closed) {
-      await stream.close();
-      this.#checkOpen("make", facts.name);
-    }
-    this.#streams.set(facts.name, stream);
-    const { generation, index } = facts;
-    Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
-    return stream;
+    return await ServedStream.create(this.#end, name, options, () => {
+      this.#checkOpen("make", name);
+      return facts();
+    }, (stream) => {
+      const { generation, index } = stream;
+      this.#streams.set(name, stream);
+      Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
+      done();
+    });
   }
 
   #change(change: () => Promise<ServedStream>): Promise<ServedStream> {

@@ -46,6 +46,11 @@ export class Parking<T> {
     this.check();
   }
 
+  /** Whether the wait is over already, without a sleep. */
+  get over(): boolean {
+    return this.#settle !== undefined;
+  }
+
   /** Polls, and ends the wait if there is a result. */
   readonly check = (): void => {
     if (this.#settle !== undefined) return;

@@ -42,6 +42,8 @@ export class SlotReader {
   readonly #holds: Library["shim"]["shim_stream_holds"];
   /** `shim_frame`, filled in at each take. */
   readonly #frame = new Float64Array(4);
+  /** Kept here too: it is asked for at any time, also after the end. */
+  #last: number;
 
   /** @throws {Error} if no memory is left */
   constructor(library: Library, place: SlotReaderPlace) {
@@ -54,16 +56,19 @@ export class SlotReader {
     this.#take = shim.shim_stream_take;
     this.#release = shim.shim_stream_release;
     this.#holds = shim.shim_stream_holds;
+    this.#last = shim.shim_stream_reader_last(handle);
   }
 
   /** The number of the frame that was taken last. */
   get last(): number {
-    return this.#library.shim.shim_stream_reader_last(this.#handle);
+    return this.#last;
   }
 
   /** Asks the writer to keep frames until we have taken them, where it can wait for that. */
   wantEvery(): void {
-    this.#library.shim.shim_stream_reader_want_every(this.#handle);
+    const { shim } = this.#library;
+    shim.shim_stream_reader_want_every(this.#handle);
+    this.#last = shim.shim_stream_reader_last(this.#handle);
   }
 
   /** Leases the newest frame after number `after`, or with `every` the oldest; `undefined` if there is none. */
@@ -71,9 +76,11 @@ export class SlotReader {
     const frame = this.#frame;
     const slot = this.#take(this.#handle, every, after, frame);
     if (slot < 0) return undefined;
+    const sequence = frame[0]!;
+    if (sequence > this.#last) this.#last = sequence;
     return {
       slot,
-      sequence: frame[0]!,
+      sequence,
       dropped: frame[1]!,
       byteLength: frame[2]!,
       timestamp: frame[3]!,

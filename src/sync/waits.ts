@@ -13,6 +13,8 @@ export interface UntilOptions {
   readonly spin: number;
   /** Ends the wait with its reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Is called when the wait sleeps, so that the event loop has its turn. */
+  readonly slept?: (() => void) | undefined;
 }
 
 /** The waits for one thing that a revision announces, as one realm sees them: until a look at it finds something. */
@@ -61,7 +63,8 @@ export class Waits {
    * @throws {DOMException} `TimeoutError`, the signal's reason, or the error that ended the waits
    */
   async until<T>(look: () => T | undefined, options: UntilOptions): Promise<T> {
-    const { doing, milliseconds, spin, signal } = options;
+    const { doing, milliseconds, spin, signal, slept } = options;
+    this.check(); // before any word is read: they may be unmapped
     let isOver = false;
     const lookOnce = (): T | undefined => {
       this.check();
@@ -79,7 +82,9 @@ export class Waits {
     });
     try {
       while (found === undefined) {
+        this.check();
         parking = new Parking({ ...this.#place, life: this.#life }, this.#revision(), lookOnce, signal);
+        if (!parking.over) slept?.();
         found = await parking.promise;
       }
       return found;
@@ -112,10 +117,15 @@ export class Waits {
     }
   }
 
+  /** Has all waits look again. */
+  recheck(): void {
+    for (const check of this.#life.checks) check();
+  }
+
   /** Ends all waits, with an error or, without one, in order. Afterwards the words may be unmapped. */
   async end(error?: Error): Promise<void> {
     this.#life.ended ??= { error };
-    for (const check of this.#life.checks) check();
+    this.recheck();
     await Promise.allSettled(this.#life.waits);
   }
 

@@ -92,7 +92,7 @@ struct shmem_tiles {
 
 /* One slot of a stream: what is known of the frame in it. */
 struct shmem_stream_slot {
-  uint64_t sequence;  /* the number of the frame; 0: there is none, or it is being written */
+  uint64_t sequence;  /* the number of the frame; 0, or with SHMEM_STREAM_TAKING: there is none to be leased */
   uint64_t length;    /* the bytes of the frame that are used */
   uint64_t timestamp; /* the writer's: the bits of a double */
   uint8_t unused[40];
@@ -108,6 +108,8 @@ struct shmem_stream_header {
 };
 #define SHMEM_STREAM_HEADER_BYTES 8320
 #define SHMEM_STREAM_SEQUENCE_UNIT 256
+/* Added to a frame's number while the writer looks whether anybody leases it: no new lease, and those before hold. */
+#define SHMEM_STREAM_TAKING 0x8000000000000000
 #define SHMEM_STREAM_RECORD_AT(slot) (SHMEM_STRIDE + (slot)*SHMEM_STRIDE + 64)
 
 /* The words of one reader of a stream: the reader makes and writes them, the server reads them. */

@@ -3,6 +3,7 @@
 #define XPC_SHMEM_STREAM_WORDS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -25,6 +26,11 @@ static inline uint64_t stream_peek(const uint64_t *word) {
 static inline void stream_poke(uint64_t *word, uint64_t value) {
   atomic_store_explicit((_Atomic uint64_t *)word, value, memory_order_release);
 }
+
+/* The numbers of frames are from 1 to below this, so that each is a double. */
+#define STREAM_END (UINT64_C(1) << 53)
+
+static inline bool is_frame(uint64_t number) { return number != 0 && number < STREAM_END; }
 
 static inline uint64_t bits_of(double value) {
   uint64_t bits;

@@ -1,9 +1,9 @@
 /*
  * stream_writer.c: the writing side of a stream: finds a slot that nobody reads, and publishes frames.
  *
- * The writer never waits. It empties a slot's number first and then looks at every reader's lease for that slot; a
+ * The writer never waits. It marks a slot's number first and then looks at every reader's lease for that slot; a
  * reader stores its lease first and then looks at the number. So one of the two sees the other: either the reader sees
- * that the frame is gone, or the writer sees the lease and puts the number back. Each side writes its own words only.
+ * that the frame is being taken, or the writer sees the lease and removes the mark. Each side writes its own words only.
  * A reader that lies can keep slots from the writer, and nothing else.
  */
 #include <errno.h>
@@ -14,6 +14,11 @@
 
 /* The most readers of one stream. */
 #define MAX_READERS 65536
+
+/* How often all slots are looked at before a loan fails. A reader of every frame that goes from slot to slot just ahead
+ * of the look may seem to hold all of them. It goes in one direction, so that it cannot seem so again; this is enough
+ * for two of them in one loan. */
+#define MAX_LOOKS 3
 
 struct reader {
   const struct shmem_stream_leases *leases; /* NULL: a free place */
@@ -37,7 +42,7 @@ struct shim_stream_writer {
 
 shim_stream_writer *shim_stream_writer_create(void *header, uint32_t slots, double last,
                                               shim_audience *audience, void *revision, uint32_t index) {
-  if (slots < 2 || slots > SHMEM_STREAM_MAX_SLOTS || !(last >= 0 && last < 9007199254740992.0)) return NULL;
+  if (slots < 2 || slots > SHMEM_STREAM_MAX_SLOTS || !(last >= 0 && last < (double)STREAM_END)) return NULL;
   shim_stream_writer *writer = calloc(1, sizeof *writer);
   if (!writer) return NULL;
   writer->header = header;
@@ -114,20 +119,27 @@ static uint32_t oldest_slot(const shim_stream_writer *writer, uint64_t except) {
   return oldest;
 }
 
+/* Takes a slot, whoever leases it. Readers see that before they trust what they read. */
+static void empty_slot(shim_stream_writer *writer, uint32_t slot) {
+  stream_store(&writer->header->slots[slot].sequence, 0);
+  atomic_thread_fence(memory_order_seq_cst); /* nothing of the next frame is written before that */
+  writer->numbers[slot] = 0;
+  writer->loaned |= UINT64_C(1) << slot;
+}
+
 /* Takes a slot that nobody leases. */
 static bool take_slot(shim_stream_writer *writer, uint32_t slot) {
   uint64_t number = writer->numbers[slot];
   uint64_t *word = &writer->header->slots[slot].sequence;
   if (number != 0) {
     if (is_leased(writer, slot, number)) return false;
-    stream_store(word, 0);
+    stream_store(word, number | SHMEM_STREAM_TAKING);
     if (is_leased(writer, slot, number)) { /* it came meanwhile */
       stream_store(word, number);
       return false;
     }
   }
-  writer->numbers[slot] = 0;
-  writer->loaned |= UINT64_C(1) << slot;
+  empty_slot(writer, slot);
   return true;
 }
 
@@ -136,22 +148,27 @@ static uint64_t not_to_take(const shim_stream_writer *writer) {
   return writer->loaned | newest;
 }
 
-int32_t shim_stream_loan(shim_stream_writer *writer, uint32_t flags) {
-  uint64_t wanted = (flags & SHIM_LOAN_UNWANTED) != 0 ? lowest_wanted(writer) : UINT64_MAX;
+/* Takes the oldest slot whose frame is below `wanted` and that nobody leases; or MAX_SLOTS. */
+static uint32_t take_unleased(shim_stream_writer *writer, uint64_t wanted) {
   uint64_t tried = not_to_take(writer);
   for (uint32_t slot; (slot = oldest_slot(writer, tried)) < SHMEM_STREAM_MAX_SLOTS;) {
     if (writer->numbers[slot] >= wanted) break; /* so are all that come after it */
-    if (take_slot(writer, slot)) return (int32_t)slot;
+    if (take_slot(writer, slot)) return slot;
     tried |= UINT64_C(1) << slot;
+  }
+  return SHMEM_STREAM_MAX_SLOTS;
+}
+
+int32_t shim_stream_loan(shim_stream_writer *writer, uint32_t flags) {
+  uint64_t wanted = (flags & SHIM_LOAN_UNWANTED) != 0 ? lowest_wanted(writer) : UINT64_MAX;
+  for (uint32_t looks = 0; looks < MAX_LOOKS; looks++) {
+    uint32_t slot = take_unleased(writer, wanted);
+    if (slot < SHMEM_STREAM_MAX_SLOTS) return (int32_t)slot;
   }
   if ((flags & SHIM_LOAN_REVOKE) == 0) return -EBUSY;
   uint32_t slot = oldest_slot(writer, not_to_take(writer));
   if (slot == SHMEM_STREAM_MAX_SLOTS) return -EBUSY;
-  stream_store(&writer->header->slots[slot].sequence,
-               0);                           /* its readers see that before they trust what they read */
-  atomic_thread_fence(memory_order_seq_cst); /* nothing of the next frame is written before that */
-  writer->numbers[slot] = 0;
-  writer->loaned |= UINT64_C(1) << slot;
+  empty_slot(writer, slot);
   return (int32_t)slot;
 }
 
@@ -165,7 +182,8 @@ void shim_stream_drop(shim_stream_writer *writer, uint32_t slot) {
 
 double shim_stream_publish(shim_stream_writer *writer, uint32_t slot, double length, double timestamp,
                            const uint64_t *record) {
-  if (!is_loaned(writer, slot)) return -1;
+  if (!is_loaned(writer, slot) || !(length >= 0 && length < (double)STREAM_END)) return -1;
+  if (writer->last + 1 == STREAM_END) return -1; /* in 285 years at a million frames a second */
   struct shmem_stream_slot *words = &writer->header->slots[slot];
   stream_poke(&words->length, (uint64_t)length);
   stream_poke(&words->timestamp, bits_of(timestamp));
@@ -182,15 +200,13 @@ double shim_stream_publish(shim_stream_writer *writer, uint32_t slot, double len
   return (double)number;
 }
 
-/* Whether this reader keeps a slot from the writer. */
+/* Whether this reader leases a slot that the writer could take. */
 static bool keeps_slot(const shim_stream_writer *writer, const struct reader *reader) {
-  uint64_t cursor = stream_load(&reader->leases->cursor);
   uint64_t except = not_to_take(writer);
   for (uint32_t slot = 0; slot < writer->slots; slot++) {
     uint64_t number = writer->numbers[slot];
     if ((except >> slot & 1) != 0 || number == 0) continue;
-    if (stream_load(&reader->leases->leased[slot]) == number || (cursor != 0 && cursor <= number))
-      return true;
+    if (stream_load(&reader->leases->leased[slot]) == number) return true;
   }
   return false;
 }

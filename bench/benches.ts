@@ -10,6 +10,7 @@ import { peers } from "./rows/peers.ts";
 import { regions } from "./rows/regions.ts";
 import { futex, spin } from "./rows/round_trips.ts";
 import { start } from "./rows/start.ts";
+import { streams } from "./rows/streams.ts";
 import { views } from "./rows/views.ts";
 import { wakes } from "./rows/wakes.ts";
 
@@ -20,6 +21,7 @@ export const BENCHES: readonly Bench[] = [
   futex,
   wakes,
   handover,
+  streams,
   mutex,
   regions,
   start,

@@ -9,6 +9,7 @@ import * as mutex from "./exercises/mutex.ts";
 import * as regions from "./exercises/regions.ts";
 import * as roundTrips from "./exercises/round_trips.ts";
 import * as sockets from "./exercises/sockets.ts";
+import * as streams from "./exercises/streams.ts";
 import * as views from "./exercises/views.ts";
 import * as wakes from "./exercises/wakes.ts";
 
@@ -22,6 +23,7 @@ export const EXERCISES: Readonly<Record<string, Exercise>> = {
   ...regions,
   ...roundTrips,
   ...sockets,
+  ...streams,
   ...views,
   ...wakes,
 };

@@ -17,6 +17,10 @@ interface Request {
   readonly parameters: unknown;
 }
 
+function optionsOf(lengths: Readonly<Record<string, number>>): Record<string, { byteLength: number }> {
+  return Object.fromEntries(Object.entries(lengths).map(([name, byteLength]) => [name, { byteLength }]));
+}
+
 async function enter(role: string, setting: Setting): Promise<Party> {
   const { name, broker: service } = setting;
   const broker = { service };
@@ -25,10 +29,14 @@ async function enter(role: string, setting: Setting): Promise<Party> {
     regions: Object.keys(setting.regions),
     clock: () => shim.shim_clock(),
     kept: new Map<string, Deno.Conn>(),
+    setting,
   };
   if (role === "server") {
-    const regions = Object.entries(setting.regions).map(([name, byteLength]) => [name, { byteLength }]);
-    const server = await serve(name, { broker, regions: Object.fromEntries(regions) });
+    const server = await serve(name, {
+      broker,
+      regions: optionsOf(setting.regions),
+      streams: optionsOf(setting.streams ?? {}),
+    });
     return { ...common, server, client: undefined, region: (name) => server.region(name) };
   }
   const client = await connect(name, { broker, signal: AbortSignal.timeout(30_000) });

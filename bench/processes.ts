@@ -92,12 +92,18 @@ export class Pair implements AsyncDisposable {
     this.client = client;
   }
 
-  /** Starts both, with these regions open in both. */
+  /** Starts both, with these regions open in both, and streams that the server has. */
   static async start(
     regions: Readonly<Record<string, number>>,
     processors?: readonly [number, number],
+    streams: readonly { readonly stream: string; readonly byteLength: number }[] = [],
   ): Promise<Pair> {
-    const setting: Setting = { name: uniqueName("service"), broker: uniqueName("broker"), regions };
+    const setting: Setting = {
+      name: uniqueName("service"),
+      broker: uniqueName("broker"),
+      regions,
+      streams: Object.fromEntries(streams.map(({ stream, byteLength }) => [stream, byteLength])),
+    };
     const server = await Process.start("server", setting, processors?.[0]);
     try {
       return new Pair(server, await Process.start("client", setting, processors?.[1]));

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bench } from "./row.ts";
+import { cadence } from "./rows/cadence.ts";
 import { handover } from "./rows/handover.ts";
 import { mutex } from "./rows/mutex.ts";
 import { peers } from "./rows/peers.ts";
@@ -22,6 +23,7 @@ export const BENCHES: readonly Bench[] = [
   wakes,
   handover,
   streams,
+  cadence,
   mutex,
   regions,
   start,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Party } from "./party.ts";
+import * as cadence from "./exercises/cadence.ts";
 import * as handover from "./exercises/handover.ts";
 import * as mutex from "./exercises/mutex.ts";
 import * as regions from "./exercises/regions.ts";
@@ -18,6 +19,7 @@ type Exercise = (party: Party, parameters: never) => unknown;
 
 /** All exercises. */
 export const EXERCISES: Readonly<Record<string, Exercise>> = {
+  ...cadence,
   ...handover,
   ...mutex,
   ...regions,

@@ -17,10 +17,6 @@ interface Request {
   readonly parameters: unknown;
 }
 
-function optionsOf(lengths: Readonly<Record<string, number>>): Record<string, { byteLength: number }> {
-  return Object.fromEntries(Object.entries(lengths).map(([name, byteLength]) => [name, { byteLength }]));
-}
-
 async function enter(role: string, setting: Setting): Promise<Party> {
   const { name, broker: service } = setting;
   const broker = { service };
@@ -32,11 +28,9 @@ async function enter(role: string, setting: Setting): Promise<Party> {
     setting,
   };
   if (role === "server") {
-    const server = await serve(name, {
-      broker,
-      regions: optionsOf(setting.regions),
-      streams: optionsOf(setting.streams ?? {}),
-    });
+    const regions = Object.entries(setting.regions).map(([name, byteLength]) => [name, { byteLength }]);
+    const { streams } = setting;
+    const server = await serve(name, { broker, regions: Object.fromEntries(regions), streams });
     return { ...common, server, client: undefined, region: (name) => server.region(name) };
   }
   const client = await connect(name, { broker, signal: AbortSignal.timeout(30_000) });

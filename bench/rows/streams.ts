@@ -1,4 +1,5 @@
 import { processors } from "../native.ts";
+import type { StreamOptions } from "../../mod.ts";
 import type { Options } from "../options.ts";
 import { Pair } from "../processes.ts";
 import { type Bench, type Row, rowOf } from "../row.ts";
@@ -17,6 +18,10 @@ interface Kind {
   readonly readers: number;
 }
 
+function streamsOf(kinds: readonly Kind[]): Record<string, StreamOptions> {
+  return Object.fromEntries(kinds.map(({ stream, byteLength }) => [stream, { byteLength }]));
+}
+
 function sizeOf({ byteLength }: Kind): string {
   return byteLength < 2 ** 20 ? `${byteLength / 2 ** 10} KiB` : `${byteLength / 2 ** 20} MiB`;
 }
@@ -29,7 +34,7 @@ async function costs({ rounds, quick, large }: Options): Promise<Row[]> {
     { stream: "small of many", byteLength: 4096, readers: MANY },
     { stream: "large of many", byteLength: large, readers: MANY },
   ];
-  await using pair = await Pair.start({ answer: 4096 }, await processors(), kinds);
+  await using pair = await Pair.start({ answer: 4096 }, await processors(), streamsOf(kinds));
   const written: number[][] = kinds.map(() => []);
   const read: number[][] = kinds.map(() => []);
   const batch = { frames: 1000, batches: quick ? 3 : 101 };
@@ -86,7 +91,7 @@ async function handovers({ rounds, quick, large }: Options): Promise<Row[]> {
     { stream: "large", byteLength: large, readers: 1 },
   ];
   const times: number[][] = kinds.map(() => []);
-  await using pair = await Pair.start({ answer: 4096 }, await processors(), kinds);
+  await using pair = await Pair.start({ answer: 4096 }, await processors(), streamsOf(kinds));
   for (const { stream } of kinds) await pair.client.call("openStream", { stream, count: 1 });
   for (let round = quick ? 0 : -1; round < rounds; round++) {
     for (const [index, { stream }] of kinds.entries()) {

@@ -42,7 +42,7 @@ async function ofFrame(options: Options): Promise<Row[]> {
   const { rounds, quick, large } = options;
   const rows: Row[] = [];
   const stream = "frame";
-  await using pair = await Pair.start({}, undefined, [{ stream, byteLength: large }]);
+  await using pair = await Pair.start({}, undefined, { [stream]: { byteLength: large } });
   await pair.client.call("openStream", { stream, count: 1 });
   await pair.server.call("publishOnes", { stream });
   for (const work of READING) {

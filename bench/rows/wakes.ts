@@ -8,7 +8,7 @@ import { median } from "../statistics.ts";
 async function paced({ rounds, quick }: Options): Promise<Row[]> {
   const pinned = await processors();
   const stream = "video";
-  await using pair = await Pair.start({ ball: 4096 }, pinned, [{ stream, byteLength: 4096 }]);
+  await using pair = await Pair.start({ ball: 4096 }, pinned, { [stream]: { byteLength: 4096 } });
   await openSockets(pair);
   await pair.client.call("openStream", { stream, count: 1 });
   const pace = { count: quick ? 20 : 300, gap: 250 };

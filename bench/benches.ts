@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bench } from "./row.ts";
+import { cadence } from "./rows/cadence.ts";
 import { handover } from "./rows/handover.ts";
 import { layouts } from "./rows/layout.ts";
 import { mutex } from "./rows/mutex.ts";
@@ -11,6 +12,7 @@ import { peers } from "./rows/peers.ts";
 import { regions } from "./rows/regions.ts";
 import { futex, spin } from "./rows/round_trips.ts";
 import { start } from "./rows/start.ts";
+import { streams } from "./rows/streams.ts";
 import { views } from "./rows/views.ts";
 import { wakes } from "./rows/wakes.ts";
 
@@ -22,6 +24,8 @@ export const BENCHES: readonly Bench[] = [
   futex,
   wakes,
   handover,
+  streams,
+  cadence,
   mutex,
   regions,
   start,

@@ -4,11 +4,13 @@
  * @module
  */
 import type { Party } from "./party.ts";
+import * as cadence from "./exercises/cadence.ts";
 import * as handover from "./exercises/handover.ts";
 import * as mutex from "./exercises/mutex.ts";
 import * as regions from "./exercises/regions.ts";
 import * as roundTrips from "./exercises/round_trips.ts";
 import * as sockets from "./exercises/sockets.ts";
+import * as streams from "./exercises/streams.ts";
 import * as views from "./exercises/views.ts";
 import * as wakes from "./exercises/wakes.ts";
 
@@ -17,11 +19,13 @@ type Exercise = (party: Party, parameters: never) => unknown;
 
 /** All exercises. */
 export const EXERCISES: Readonly<Record<string, Exercise>> = {
+  ...cadence,
   ...handover,
   ...mutex,
   ...regions,
   ...roundTrips,
   ...sockets,
+  ...streams,
   ...views,
   ...wakes,
 };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Client, Server, WritableRegion } from "../mod.ts";
+import type { Client, Server, StreamOptions, WritableRegion } from "../mod.ts";
 
 /** What both parties are told to begin with. */
 export interface Setting {
@@ -13,6 +13,8 @@ export interface Setting {
   readonly broker: string;
   /** The lengths of the regions, by name. */
   readonly regions: Readonly<Record<string, number>>;
+  /** The streams, by name; none if it is left out. */
+  readonly streams?: Readonly<Record<string, StreamOptions>>;
 }
 
 /** What both are told when they do something together. */
@@ -23,6 +25,8 @@ export interface Together {
 
 /** A party, as exercises see it. */
 export interface Party {
+  /** What it was told to begin with. */
+  readonly setting: Setting;
   /** The names of the regions of the setting. */
   readonly regions: readonly string[];
   /** The regions of the setting. */

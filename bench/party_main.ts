@@ -25,10 +25,12 @@ async function enter(role: string, setting: Setting): Promise<Party> {
     regions: Object.keys(setting.regions),
     clock: () => shim.shim_clock(),
     kept: new Map<string, Deno.Conn>(),
+    setting,
   };
   if (role === "server") {
     const regions = Object.entries(setting.regions).map(([name, byteLength]) => [name, { byteLength }]);
-    const server = await serve(name, { broker, regions: Object.fromEntries(regions) });
+    const { streams } = setting;
+    const server = await serve(name, { broker, regions: Object.fromEntries(regions), streams });
     return { ...common, server, client: undefined, region: (name) => server.region(name) };
   }
   const client = await connect(name, { broker, signal: AbortSignal.timeout(30_000) });

@@ -63,6 +63,11 @@ export class Process implements AsyncDisposable {
     return await this.#answer(call) as T;
   }
 
+  /** `kill -9`. */
+  kill(): void {
+    this.#process.kill("SIGKILL");
+  }
+
   async #answer(doing: string): Promise<unknown> {
     const { value } = await this.#lines.read();
     if (value === undefined) throw new Error(`Cannot ${doing}: the process ended`);
@@ -82,25 +87,34 @@ export class Process implements AsyncDisposable {
 
 /** A server and its client. */
 export class Pair implements AsyncDisposable {
+  /** What both were told, for others that join them. */
+  readonly setting: Setting;
   /** The process that serves. */
   readonly server: Process;
   /** The process that connected to it. */
   readonly client: Process;
 
-  private constructor(server: Process, client: Process) {
+  private constructor(setting: Setting, server: Process, client: Process) {
+    this.setting = setting;
     this.server = server;
     this.client = client;
   }
 
-  /** Starts both, with these regions open in both. */
+  /** Starts both, with these regions open in both, and streams that the server has. */
   static async start(
     regions: Readonly<Record<string, number>>,
     processors?: readonly [number, number],
+    streams: Setting["streams"] = {},
   ): Promise<Pair> {
-    const setting: Setting = { name: uniqueName("service"), broker: uniqueName("broker"), regions };
+    const setting: Setting = {
+      name: uniqueName("service"),
+      broker: uniqueName("broker"),
+      regions,
+      streams,
+    };
     const server = await Process.start("server", setting, processors?.[0]);
     try {
-      return new Pair(server, await Process.start("client", setting, processors?.[1]));
+      return new Pair(setting, server, await Process.start("client", setting, processors?.[1]));
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;

@@ -22,6 +22,13 @@ export function lowDecile(values: readonly number[]): number {
   return value;
 }
 
+/** The value that 99 of 100 do not exceed, by the nearest rank. */
+export function percentile99(values: readonly number[]): number {
+  const value = values.toSorted((a, b) => a - b)[Math.ceil(values.length * 0.99) - 1];
+  if (value === undefined) throw new RangeError("Cannot take a percentile of no values");
+  return value;
+}
+
 /** The middle value and the ends. */
 export function spreadOf(values: readonly number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };

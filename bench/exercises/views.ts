@@ -4,6 +4,7 @@
  * @module
  */
 import type { Party } from "../party.ts";
+import { readerOf } from "../readers.ts";
 
 /** What to measure. */
 export interface Views {
@@ -18,6 +19,7 @@ export interface Views {
 /** The nanoseconds of each round. */
 export interface ViewTimes {
   readonly private: number[];
+  /** Of the region, or the frame. */
   readonly region: number[];
 }
 
@@ -50,30 +52,58 @@ interface Buffers {
   readonly bytes: Uint8Array;
 }
 
-let memory: { own: Buffers; shared: Buffers; source: Uint8Array } | undefined;
+/** Private memory and shared memory, of the same length. */
+interface Memory {
+  readonly own: Buffers;
+  readonly shared: Buffers;
+  readonly source: Uint8Array;
+}
 
-function prepare(party: Party): NonNullable<typeof memory> {
+let memory: Memory | undefined;
+
+/** Private memory; each page is there. */
+function own(byteLength: number): Buffers {
+  const buffer = new ArrayBuffer(byteLength);
+  const bytes = new Uint8Array(buffer).fill(1);
+  return { doubles: new Float64Array(buffer), integers: new Uint32Array(buffer), bytes };
+}
+
+/** A frame that is leased for good, and private memory with the same content. */
+function lease(): Memory {
+  const frame = readerOf("frame").latest();
+  if (frame === undefined) throw new Error("Cannot read a frame: none was published");
+  const shared = {
+    doubles: frame.unsafeView(Float64Array),
+    integers: frame.unsafeView(Uint32Array),
+    bytes: frame.unsafeView(Uint8Array),
+  };
+  return { own: own(frame.byteLength), shared, source: shared.bytes };
+}
+
+function prepare(party: Party): Memory {
   const region = party.region("frame");
   const { byteLength } = region;
-  const buffer = new ArrayBuffer(byteLength);
-  const own = {
-    doubles: new Float64Array(buffer),
-    integers: new Uint32Array(buffer),
-    bytes: new Uint8Array(buffer),
-  };
   const shared = {
     doubles: region.view(Float64Array),
     integers: region.view(Uint32Array),
     bytes: region.view(Uint8Array),
   };
   const source = new Uint8Array(byteLength);
-  for (const bytes of [own.bytes, shared.bytes, source]) bytes.fill(1); // every page is there now
-  return { own, shared, source };
+  for (const bytes of [shared.bytes, source]) bytes.fill(1); // every page is there now
+  return { own: own(byteLength), shared, source };
+}
+
+/** Reads private memory and a leased frame by turns. */
+export function frameViews(party: Party, what: Views): ViewTimes {
+  return byTurns(party, memory ??= lease(), what);
 }
 
 /** Works on private memory and on the region by turns. */
-export function views(party: Party, { work, rounds, repeats }: Views): ViewTimes {
-  const { own, shared, source } = memory ??= prepare(party);
+export function views(party: Party, what: Views): ViewTimes {
+  return byTurns(party, memory ??= prepare(party), what);
+}
+
+function byTurns(party: Party, { own, shared, source }: Memory, { work, rounds, repeats }: Views): ViewTimes {
   const doIt = WORK[work]!;
   const take = (buffers: Buffers): number => {
     const begin = party.clock();

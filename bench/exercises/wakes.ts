@@ -5,6 +5,7 @@
  */
 import { delay } from "@std/async/delay";
 import type { Party, Together } from "../party.ts";
+import { readerOf } from "../readers.ts";
 
 /** How to pace. */
 export interface Paced extends Together {
@@ -42,6 +43,33 @@ export async function takeCommits(party: Party, { count, revisions }: Paced): Pr
   for await (const { revision } of region.changes({ after })) {
     times.push(party.clock() - (stamp[0] ?? 0));
     if (revision >= after + count) break;
+  }
+  return times;
+}
+
+/** How to pace frames. */
+export interface PacedFrames extends Paced {
+  /** Of which stream. */
+  readonly stream: string;
+}
+
+/** Publishes a frame now and then. */
+export function paceFrames({ server, clock }: Party, { stream, count, gap }: PacedFrames): void {
+  const writer = server!.stream(stream);
+  sleep(20);
+  for (let left = count; left > 0; left--) {
+    sleep(gap * (1 + Math.random()) / 1000);
+    writer.loan().publish({ timestamp: clock() });
+  }
+}
+
+/** Gives the nanoseconds that each took to come out of the loop over the frames. */
+export async function takeFrames({ clock }: Party, { stream, count }: PacedFrames): Promise<number[]> {
+  const times: number[] = [];
+  let left = count;
+  for await (using frame of readerOf(stream)) {
+    times.push(clock() - frame.timestamp);
+    if ((left -= 1 + frame.dropped) <= 0) break;
   }
   return times;
 }

@@ -6,6 +6,12 @@
  */
 import type { ReadableRegion, WritableRegion } from "../../mod.ts";
 
+/** Memory that may be written: a region, or a slot of a stream. */
+export type WritableMemory = Pick<WritableRegion, "byteLength" | "view">;
+
+/** Memory that is only read: a region, or a frame of a stream. */
+export type ReadableMemory = Pick<ReadableRegion, "byteLength" | "view">;
+
 /** Identifies a frame. */
 export interface FrameId {
   /** The process that wrote it: another one with the same name starts its revisions anew. */
@@ -38,19 +44,19 @@ function wordAt(seed: number, index: number): number {
   return (seed + Math.imul(index, STEP)) | 0;
 }
 
-/** The frame in a region that may be written. */
-export function writableFrame(region: WritableRegion): Frame<Int32Array, Uint8Array> {
+/** The frame in memory that may be written. */
+export function writableFrame(memory: WritableMemory): Frame<Int32Array, Uint8Array> {
   return {
-    words: region.view(Int32Array),
-    rest: region.view(Uint8Array, region.byteLength - region.byteLength % 4),
+    words: memory.view(Int32Array),
+    rest: memory.view(Uint8Array, memory.byteLength - memory.byteLength % 4),
   };
 }
 
-/** The frame in a region that is only read. */
-export function readableFrame(region: ReadableRegion): Frame<ArrayLike<number>, ArrayLike<number>> {
+/** The frame in memory that is only read. */
+export function readableFrame(memory: ReadableMemory): Frame<ArrayLike<number>, ArrayLike<number>> {
   return {
-    words: region.view(Int32Array),
-    rest: region.view(Uint8Array, region.byteLength - region.byteLength % 4),
+    words: memory.view(Int32Array),
+    rest: memory.view(Uint8Array, memory.byteLength - memory.byteLength % 4),
   };
 }
 

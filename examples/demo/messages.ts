@@ -4,6 +4,8 @@
  * @module
  */
 import type { BrokerSelection } from "../../mod.ts";
+import type { CadenceResult } from "./cadence.ts";
+import type { Mode } from "./options.ts";
 import type { Distribution } from "./statistics.ts";
 
 /** The setting that every process of a run gets. */
@@ -12,13 +14,17 @@ export interface Setting {
   readonly service: string;
   /** The broker, used by this run only. */
   readonly broker: BrokerSelection;
-  /** How many regions. */
+  /** Whether frames are in streams, or in regions with a mutex. */
+  readonly mode: Mode;
+  /** How many regions, or streams. */
   readonly regions: number;
-  /** The length of each, in bytes. */
+  /** The length of each region, or of each slot, in bytes. */
   readonly byteLength: number;
+  /** How many slots each stream has. */
+  readonly slots: number;
 }
 
-/** The name of a region with frames. */
+/** The name of a region, or a stream, with frames. */
 export function regionName(index: number): string {
   return `frame-${index}`;
 }
@@ -37,7 +43,7 @@ export interface Resident {
 export type WriterCommand =
   /** Write frames, one region after the other. */
   | { readonly do: "write" }
-  /** Lock the next region, write half a frame and stop there, to be killed. */
+  /** Take the next lock or slot, write half a frame and stop there, to be killed. */
   | { readonly do: "hold" }
   /** Write no more frames. */
   | { readonly do: "pause" }
@@ -52,13 +58,19 @@ export type WriterCommand =
 export interface WriterEvents {
   ready: { readonly at: number };
   progress: { readonly frames: number };
-  /** It holds a lock and has written half a frame. */
+  /** It holds a lock, or a slot, and has written half a frame. */
   holding: { readonly frames: number; readonly region: number };
   /** It got a lock whose holder had died. */
   abandoned: { readonly region: number; readonly at: number };
+  /** A reader of the streams is gone: what it leased is free again. */
+  left: { readonly at: number };
   paused: { readonly frames: number; readonly at: number; readonly revisions: readonly number[] };
   paced: { readonly commits: number };
-  finished: Final & { readonly frames: number; readonly residentBytes: Resident };
+  finished: Final & {
+    readonly frames: number;
+    readonly cadence: CadenceResult;
+    readonly residentBytes: Resident;
+  };
 }
 
 /** The last revisions of a run. */
@@ -69,7 +81,7 @@ export interface Final {
 
 /** The commands for the reader. */
 export type ReaderCommand =
-  /** Keep the next lock, to be killed. */
+  /** Keep the next lock, or lease, to be killed. */
   | { readonly do: "hold" }
   /** Tell when these revisions are verified. */
   | { readonly do: "catch up"; readonly revisions: readonly number[] }
@@ -91,7 +103,7 @@ export interface ReaderEvents {
   /** The regions are orphaned: the server is gone. So many of its locks were abandoned. */
   gone: { readonly at: number; readonly abandoned: number };
   progress: { readonly frames: number };
-  /** It holds a lock. */
+  /** It holds a lock, or a lease. */
   holding: Verified & { readonly region: number };
   "caught up": Verified & { readonly at: number };
   finished: Verified & {
@@ -107,6 +119,10 @@ export interface ReaderEvents {
 /** The number of verified frames, and the errors. */
 export interface Verified {
   readonly frames: number;
+  /** Frames that were written meanwhile and not seen. */
+  readonly dropped: number;
+  /** Frames that were not whole. */
+  readonly torn: number;
   readonly errors: readonly string[];
 }
 

@@ -5,6 +5,11 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 
+const MODES = ["stream", "mutex"] as const;
+
+/** What `--mode` takes. */
+export type Mode = (typeof MODES)[number];
+
 const VICTIMS = ["writer", "reader", "broker"] as const;
 
 /** What `--kill` takes. */
@@ -12,10 +17,16 @@ export type Victim = (typeof VICTIMS)[number];
 
 /** What the command line asks for. */
 export interface Options {
-  /** How many regions. */
+  /** Whether frames are in streams, or in regions with a mutex. */
+  readonly mode: Mode;
+  /** How many regions, or streams. */
   readonly regions: number;
-  /** The length of each, in bytes. */
+  /** The length of each region, or of each slot, in bytes. */
   readonly byteLength: number;
+  /** Whether they may be shorter where there is less memory: nobody said how long they are. */
+  readonly mayShrink: boolean;
+  /** How many slots each stream has. */
+  readonly slots: number;
   /** How long frames are written. */
   readonly seconds: number;
   /** Whether to print one JSON object and nothing else. */
@@ -32,8 +43,12 @@ export const USAGE =
 
 Usage: deno task demo [options]
 
-  --regions 8        how many regions, 1 to 255
-  --size 100MiB      the length of each: bytes, or with KiB, MiB, GiB, KB, MB, GB
+  --mode stream      the writer never waits: it fills a slot that nobody reads.
+                     Or mutex: both lock the one frame of a region, and wait for each other
+  --regions 8        how many streams, or regions, 1 to 255
+  --size 100MiB      the length of a frame: bytes, or with KiB, MiB, GiB, KB, MB, GB.
+                     Without it, less where the memory is short
+  --slots 3          how many frames a stream has room for, 3 to 64
   --seconds 5        how long frames are written, 0.2 to 3600
   --kill VICTIM      kill -9 half-way: writer, reader or broker
   --broker embedded  or swift: the agent, as XPC_SHMEM_AGENT names it
@@ -59,7 +74,7 @@ export class UsageError extends Error {
  */
 export function parseOptions(args: readonly string[]): Options | undefined {
   const { _: rest, ...flags } = parseArgs(args, {
-    string: ["regions", "size", "seconds", "kill", "broker"],
+    string: ["mode", "regions", "size", "slots", "seconds", "kill", "broker"],
     boolean: ["json", "help"],
     unknown: (argument) => {
       throw new UsageError(`Cannot understand "${argument}": see --help`);
@@ -75,9 +90,16 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (!(Number.isInteger(regions) && regions >= 1 && regions <= 255)) {
     throw new UsageError(`Cannot share ${regions} regions: want 1 to 255`);
   }
+  const slots = numberOf("slots", flags.slots ?? "3");
+  if (!(Number.isInteger(slots) && slots >= 3 && slots <= 64)) {
+    throw new UsageError(`Cannot use ${slots} slots: want 3 (one to write, the newest, one to read) to 64`);
+  }
   return {
+    mode: oneOf("mode", flags.mode ?? "stream", MODES),
     regions,
     byteLength: parseSize(flags.size ?? "100MiB"),
+    mayShrink: flags.size === undefined,
+    slots,
     seconds,
     json: flags.json,
     kill: flags.kill === undefined ? undefined : oneOf("kill", flags.kill, VICTIMS),

@@ -23,6 +23,8 @@ export interface Run {
   /** Of processes that were killed. */
   framesWritten: number;
   framesVerified: number;
+  framesDropped: number;
+  framesTorn: number;
   readonly failures: string[];
 }
 

@@ -1,17 +1,18 @@
 /**
- * The reader: takes frames from all regions at once and checks every byte of them. When the writer dies, it goes on
+ * The reader: takes frames from all streams, or regions, at once and checks every byte of them. When the writer dies, it goes on
  * with the next.
  *
  * @module
  */
-import { connect, PeerGoneError } from "../../mod.ts";
+import { connect, PeerGoneError, StreamReader } from "../../mod.ts";
 import { attach, type Attachment } from "./attachment.ts";
 import { obey, setting as readSetting, tell as tellAny } from "./conductor.ts";
-import { type Final, PULSE, type ReaderCommand, type ReaderEvents, regionName } from "./messages.ts";
+import { type Final, PULSE, type ReaderCommand, type ReaderEvents, regionName, type Verified } from "./messages.ts";
 import { missing } from "./seen.ts";
 import { sharedClock } from "./stamps.ts";
+import { StreamWatch } from "./stream_watch.ts";
 import { Wakes } from "./wakes.ts";
-import { PulseWatch, type Tally, Watch } from "./watch.ts";
+import { PulseWatch, type Tally, Watch, type Watcher } from "./watch.ts";
 
 const tell = tellAny<ReaderEvents, keyof ReaderEvents>;
 
@@ -24,11 +25,20 @@ const GRACE = 3000;
 const setting = readSetting();
 const clock = await sharedClock();
 const wakes = new Wakes(clock);
-const tally: Tally = { wakes, errors: [], frames: 0, abandoned: 0, verified: undefined, holding: undefined };
+const tally: Tally = {
+  wakes,
+  errors: [],
+  frames: 0,
+  dropped: 0,
+  torn: 0,
+  abandoned: 0,
+  verified: undefined,
+  holding: undefined,
+};
 const finished = new AbortController();
 let attachments = 0;
 let residentBytes: Attachment["residentBytes"] | undefined;
-let current: { readonly frames: readonly Watch[]; readonly pulse: PulseWatch } | undefined;
+let current: { readonly frames: readonly Watcher[]; readonly pulse: PulseWatch } | undefined;
 
 function delay(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -59,39 +69,46 @@ async function catchUp(revisions: readonly number[], pulse: number | undefined):
   }
 }
 
-/** Watches the regions of one writer until the writer is gone or the run is finished. */
+/** What has been verified, for events. */
+function verified(): Verified {
+  const { frames, dropped, torn, errors } = tally;
+  return { frames, dropped, torn, errors };
+}
+
+/** Watches what one writer serves until the writer is gone or the run is finished. */
 async function watch(attachment: Attachment): Promise<void> {
-  const frames = attachment.regions.map((_, index) => new Watch(attachment, index, tally));
+  const frames = attachment.sources.map((source, index) =>
+    source instanceof StreamReader
+      ? new StreamWatch(attachment, index, source, tally)
+      : new Watch(attachment, index, source, tally)
+  );
   const pulse = new PulseWatch(attachment, tally);
   current = { frames, pulse };
   const outcomes = await Promise.allSettled([...frames, pulse].map((watch) => watch.run(finished.signal)));
   for (const outcome of outcomes) {
-    if (outcome.status === "fulfilled") throw new Error("Cannot go on: a region was closed");
+    if (outcome.status === "fulfilled") throw new Error("Cannot go on: a region or a stream was closed");
     if (!finished.signal.aborted && !(outcome.reason instanceof PeerGoneError)) throw outcome.reason;
   }
 }
 
-/** The writer died: counts the locks that it held, and closes its regions. */
-async function leave({ regions, pulse }: Attachment, at: number): Promise<void> {
-  for (const region of [...regions, pulse]) {
-    if (!region.orphaned) {
-      tally.errors.push(`Cannot trust "${region.name}": its server is gone, but the region is not orphaned`);
-    }
+/** The writer died: counts the locks that it held, and closes what it served. */
+async function leave({ sources, pulse }: Attachment, at: number): Promise<void> {
+  for (const { name, orphaned } of [...sources, pulse]) {
+    if (!orphaned) tally.errors.push(`Cannot trust "${name}": its server is gone, but it is not orphaned`);
   }
-  for (const region of regions) {
-    using guard = region.mutex.tryLock();
+  for (const source of sources) {
+    if (source instanceof StreamReader) continue;
+    using guard = source.mutex.tryLock();
     if (guard?.abandoned === true) tally.abandoned++;
   }
   tell("gone", { at, abandoned: tally.abandoned });
-  await Promise.all([...regions, pulse].map((region) => region.close()));
+  await Promise.all([...sources, pulse].map((source) => source.close()));
 }
 
 async function finish({ revisions, pulse }: Final): Promise<void> {
   await catchUp(revisions, pulse);
-  const { frames, errors } = tally;
   tell("finished", {
-    frames,
-    errors,
+    ...verified(),
     attachments,
     ...wakes.distributions,
     residentBytes: { ...residentBytes!, end: Deno.memoryUsage().rss },
@@ -104,13 +121,13 @@ void obey<ReaderCommand>((command) => {
     case "hold":
       tally.holding = (region) => {
         tally.holding = undefined;
-        tell("holding", { region, frames: tally.frames, errors: tally.errors });
+        tell("holding", { region, ...verified() });
         return new Promise<never>(() => {}); // waits to be killed
       };
       break;
     case "catch up":
       void catchUp(command.revisions, undefined).then(() => {
-        tell("caught up", { at: clock(), frames: tally.frames, errors: tally.errors });
+        tell("caught up", { at: clock(), ...verified() });
       });
       break;
     case "finish":
@@ -124,7 +141,7 @@ const connectMilliseconds = performance.now() - start;
 setInterval(() => tell("progress", { frames: tally.frames }), PROGRESS_INTERVAL);
 
 while (!finished.signal.aborted) {
-  const attachment = await attach(client, setting);
+  const attachment = await attach(client, setting, finished.signal);
   attachments++;
   wakes.touch(); // earlier commits could not wake this process
   residentBytes ??= attachment.residentBytes;

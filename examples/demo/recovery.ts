@@ -7,7 +7,7 @@ import { startBroker } from "./brokers.ts";
 import { Child } from "./child.ts";
 import { type FinderEvents, regionName } from "./messages.ts";
 import type { Victim } from "./options.ts";
-import { delay, type Run, startReader, startWriter } from "./processes.ts";
+import { delay, type Run, startReader, startWriter, type WriterChild } from "./processes.ts";
 import type { Recovery } from "./result.ts";
 import { round } from "./statistics.ts";
 
@@ -64,8 +64,9 @@ async function recoverFromWriter(run: Run): Promise<Recovery> {
   next.tell({ do: "write" });
   const attached = await reader.next("attached");
   const verified = await reader.next("verified");
-  if (gone.abandoned !== 1) {
-    failures.push(`Cannot explain ${gone.abandoned} abandoned locks: the writer held one`);
+  const locks = run.options.mode === "mutex" ? 1 : 0;
+  if (gone.abandoned !== locks) {
+    failures.push(`Cannot explain ${gone.abandoned} abandoned locks: the writer held ${locks}`);
   }
   if (attached.pid !== next.pid) failures.push(`Cannot trust the writer ${attached.pid}: want ${next.pid}`);
   return {
@@ -80,31 +81,42 @@ async function recoverFromWriter(run: Run): Promise<Recovery> {
   };
 }
 
-/** The reader dies with a lock. The writer is told so, and goes on; another reader comes. */
+/** The reader dies with a lock or a lease. The writer goes on, and learns of it; another reader comes. */
 async function recoverFromReader(run: Run): Promise<Recovery> {
   const { writer, reader } = run;
   reader.tell({ do: "hold" });
-  const { frames, errors, region } = await reader.next("holding");
+  const { region, frames, dropped, torn, errors } = await reader.next("holding");
   run.framesVerified += frames;
+  run.framesDropped += dropped;
+  run.framesTorn += torn;
   run.failures.push(...errors);
   const since = kill(run, reader);
   const framesAfter = counter(writer);
+  const noticed = run.options.mode === "mutex" ? await abandonedBy(writer, region) : {
+    ...await writer.next("left"),
+    locks: 0,
+  };
   const next = run.reader = startReader(run.setting);
-  // Others may be among them: of regions for which its turn had just come.
-  let abandoned = await writer.next("abandoned");
-  let abandonedLocks = 1;
-  for (; abandoned.region !== region; abandonedLocks++) abandoned = await writer.next("abandoned");
   const attached = await next.next("attached");
   const verified = await next.next("verified");
   return {
     killed: "reader",
     held: regionName(region),
-    abandonedLocks,
-    noticedMilliseconds: since(abandoned.at),
+    abandonedLocks: noticed.locks,
+    noticedMilliseconds: since(noticed.at),
     replacedMilliseconds: since(attached.at),
     recoveredMilliseconds: since(verified.at),
     framesAfter: await framesAfter(),
   };
+}
+
+/** Waits until the writer has the lock of a region whose holder died. */
+async function abandonedBy(writer: WriterChild, region: number): Promise<{ at: number; locks: number }> {
+  // Others may be among them: of regions for which the reader's turn had just come.
+  let abandoned = await writer.next("abandoned");
+  let locks = 1;
+  for (; abandoned.region !== region; locks++) abandoned = await writer.next("abandoned");
+  return { at: abandoned.at, locks };
 }
 
 /** The broker dies. The two go on as if nothing was; a third process finds the server by the next broker. */

@@ -1,16 +1,17 @@
 import type { Resident } from "./messages.ts";
-import type { Options, Victim } from "./options.ts";
+import type { CadenceResult } from "./cadence.ts";
+import type { Mode, Options, Victim } from "./options.ts";
 import type { Distribution } from "./statistics.ts";
 
 /** The recovery after a kill. Times are in milliseconds since the kill. */
 export interface Recovery {
   /** Who was killed. */
   readonly killed: Victim;
-  /** The region whose lock the victim held; none if the broker was killed. */
+  /** The region or stream whose lock, slot or lease the victim held; none if the broker was killed. */
   readonly held?: string;
   /** The number of locks whose next holder learned that they were abandoned. */
   readonly abandonedLocks?: number;
-  /** Until a survivor noticed: the reader that its regions are orphans, the writer that a lock was abandoned. */
+  /** Until a survivor noticed: the reader that it has orphans, the writer that a lock or a slot was left. */
   readonly noticedMilliseconds?: number;
   /** Until the process that took its place was ready (writer) or had opened all regions (reader). */
   readonly replacedMilliseconds?: number;
@@ -26,9 +27,16 @@ export interface Recovery {
 
 /** The result of a run. `--json` prints it. */
 export interface Result {
+  /** Whether frames were in streams, or in regions with a mutex. */
+  readonly mode: Mode;
+  /** How many regions, or streams. */
   readonly regions: number;
-  /** The length of each region, in bytes. */
+  /** The length of each region, or of each slot, in bytes. */
   readonly byteLength: number;
+  /** How many slots each stream had; 1 of a region. */
+  readonly slots: number;
+  /** Whether frames were shorter than usual, since memory was short. */
+  readonly shrunk: boolean;
   readonly seconds: number;
   readonly broker: Options["broker"];
   /** Which of the two was started first. */
@@ -36,6 +44,12 @@ export interface Result {
   /** Frames of which every byte was checked. */
   readonly frames: number;
   readonly framesWritten: number;
+  /** Frames that were written between two that the reader saw. */
+  readonly framesDropped: number;
+  /** Frames that were not whole. */
+  readonly framesTorn: number;
+  /** How regularly the writer wrote, the last one if there were two. */
+  readonly cadence: CadenceResult;
   /** Per second of the whole time in which frames were written, pauses and page faults included. */
   readonly gigabytesPerSecond: { readonly written: number; readonly verified: number };
   /** Paced commits that came while the reader was asleep, to the iterator's yield. */

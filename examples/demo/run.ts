@@ -35,17 +35,20 @@ const PACED_COMMITS = 400;
  * @returns what it brought, errors included
  * @throws {Error} if it cannot be carried through
  */
-export async function runDemo(options: Options, progress: (run: Run) => void): Promise<Result> {
-  const { regions, byteLength } = options;
-  const { available } = Deno.systemMemoryInfo();
-  if (regions * byteLength > available) {
-    const wanted = `${regions} regions of ${bytes(byteLength)}`;
-    throw new UsageError(`Cannot share ${wanted}: this machine has ${bytes(available)} of memory left`);
-  }
+export async function runDemo(wanted: Options, progress: (run: Run) => void): Promise<Result> {
+  const options = fit(wanted, Deno.systemMemoryInfo().available);
+  const { mode, regions, byteLength, slots } = options;
   const id = crypto.randomUUID().slice(0, 8);
   const service = `xpc-shmem.demo.${id}.broker`;
   const selection = selectBroker(options, service);
-  const setting: Setting = { service: `xpc-shmem.demo.${id}`, broker: selection, regions, byteLength };
+  const setting: Setting = {
+    service: `xpc-shmem.demo.${id}`,
+    broker: selection,
+    mode,
+    regions,
+    byteLength,
+    slots,
+  };
   const needsBroker = !LAUNCHD && (options.broker === "swift" || options.kill === "broker");
   const broker = needsBroker ? await startBroker(options.broker, service) : undefined;
   const { writer, reader, started } = await startBoth(setting);
@@ -58,14 +61,40 @@ export async function runDemo(options: Options, progress: (run: Run) => void): P
     broker,
     framesWritten: 0,
     framesVerified: 0,
+    framesDropped: 0,
+    framesTorn: 0,
     failures: [],
   };
   const timer = setInterval(() => progress(run), 100);
   try {
-    return await conduct(run, started);
+    const result = await conduct(run, started);
+    return { ...result, shrunk: byteLength < wanted.byteLength };
   } finally {
     clearInterval(timer);
   }
+}
+
+/** How much of the memory that is left the frames may take, where nobody said how long they are. */
+const SHARE = 0.6;
+
+/**
+ * Makes frames as long as memory allows.
+ *
+ * @param options what is wanted
+ * @param available the memory that is left, in bytes
+ * @returns the options, with shorter frames if those are too long and nobody asked for them
+ * @throws {UsageError} if there is too little memory
+ */
+export function fit(options: Options, available: number): Options {
+  const { mode, regions, byteLength, slots, mayShrink } = options;
+  const frames = mode === "stream" ? regions * slots : regions;
+  if (frames * byteLength <= (mayShrink ? available * SHARE : available)) return options;
+  const megabytes = Math.floor(available * SHARE / frames / 2 ** 20);
+  if (mayShrink && megabytes >= 1) return { ...options, byteLength: megabytes * 2 ** 20 };
+  throw new UsageError(
+    `Cannot share ${regions} ${mode === "stream" ? `streams of ${slots} × ` : "regions of "}` +
+      `${bytes(byteLength)}: this machine has ${bytes(available)} of memory left`,
+  );
 }
 
 /** A broker of this run's own, so that no other is disturbed; on macOS there can only be the installed agent. */
@@ -99,7 +128,7 @@ async function startBoth(
   }
 }
 
-async function conduct(run: Run, started: string): Promise<Result> {
+async function conduct(run: Run, started: string): Promise<Omit<Result, "shrunk">> {
   const { options, clock, failures } = run;
   await run.writer.next("ready");
   const { connectMilliseconds, attachMilliseconds, viewMilliseconds } = await run.reader.next("attached");
@@ -139,13 +168,18 @@ async function conduct(run: Run, started: string): Promise<Result> {
     return round(frames * options.byteLength / (until - begin), 6); // bytes a nanosecond; little with small regions
   };
   return {
+    mode: options.mode,
     regions: options.regions,
     byteLength: options.byteLength,
+    slots: options.mode === "stream" ? options.slots : 1,
     seconds: options.seconds,
     broker: options.broker,
     started,
     frames: run.framesVerified + read.frames,
     framesWritten: run.framesWritten + written.frames,
+    framesDropped: run.framesDropped + read.dropped,
+    framesTorn: run.framesTorn + read.torn,
+    cadence: written.cadence,
     gigabytesPerSecond: {
       written: rate(run.framesWritten + paused.frames, paused.at),
       verified: rate(run.framesVerified + caughtUp.frames, caughtUp.at),

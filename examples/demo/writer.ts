@@ -1,36 +1,37 @@
 /**
- * The writer: serves the regions and fills them with frames, one after the other.
+ * The writer: serves the streams, or regions, and fills them with frames, one after the other.
  *
  * @module
  */
 import { setImmediate } from "node:timers";
-import { serve, type WritableRegion } from "../../mod.ts";
-import { obey, setting, tell as tellAny } from "./conductor.ts";
+import { serve } from "../../mod.ts";
+import { Cadence } from "./cadence.ts";
+import { obey, setting as readSetting, tell as tellAny } from "./conductor.ts";
 import { fill, writableFrame } from "./content.ts";
-import { PULSE, regionName, type WriterCommand, type WriterEvents } from "./messages.ts";
+import { PULSE, type WriterCommand, type WriterEvents } from "./messages.ts";
 import { putStamp, sharedClock, stampBytes } from "./stamps.ts";
+import { servedBy, targetOf } from "./target.ts";
 
 const tell = tellAny<WriterEvents, keyof WriterEvents>;
 
 /** The time between two reports of progress, in milliseconds. */
 const PROGRESS_INTERVAL = 100;
 
-const { service, broker, regions: count, byteLength } = setting();
+const setting = readSetting();
+const { service, broker, regions: count } = setting;
 const clock = await sharedClock();
 // The first process that needs a broker runs it, in a worker with memory of its own: not what is measured here.
 const anchor = await serve(`${service}.anchor`, { regions: {}, broker });
 const before = Deno.memoryUsage().rss;
 
-// The reader locks the mutex of a frame, so it may write there; the kernel refuses its writes to the small region.
-const names = Array.from({ length: count }, (_, index) => regionName(index));
+const { regions, streams } = servedBy(setting);
 const server = await serve(service, {
-  regions: {
-    ...Object.fromEntries(names.map((name) => [name, { byteLength }])),
-    [PULSE]: { byteLength: stampBytes(count + 1), clients: "read" },
-  },
+  // The kernel refuses the reader's writes to the small region.
+  regions: { ...regions, [PULSE]: { byteLength: stampBytes(count + 1), clients: "read" } },
+  streams,
   broker,
 });
-const regions = names.map((name) => server.region(name));
+const target = targetOf(server, setting);
 const pulse = server.region(PULSE);
 const stamps = pulse.view(Float64Array);
 const after = Deno.memoryUsage().rss;
@@ -38,28 +39,34 @@ const after = Deno.memoryUsage().rss;
 let doing: "nothing" | "frames" | "hold" = "nothing";
 let idle = Promise.resolve();
 let written = 0;
+const cadence = new Cadence();
 
-/** Notes the time, then commits. */
-function commit(region: WritableRegion, index: number): void {
-  putStamp(stamps, index, region.revision + 1, clock());
-  region.commit();
+/** Notes the time, then commits to the small region. */
+function commitPulse(): void {
+  putStamp(stamps, count, pulse.revision + 1, clock());
+  pulse.commit();
 }
 
-/** Writes and commits a frame under the lock, so that whoever holds the lock sees a frame and its revision. */
+/** Writes and commits a frame. */
 async function writeFrame(index: number, wrongByte?: number): Promise<void> {
-  const region = regions[index]!;
-  using guard = await region.mutex.lock();
-  if (guard.abandoned) tell("abandoned", { region: index, at: clock() });
-  const id = { writer: Deno.pid, region: index, revision: region.revision + 1 };
+  const begun = clock();
+  using draft = await target.begin(index);
+  const got = clock();
+  const { memory, revision, abandoned } = draft;
+  if (abandoned) tell("abandoned", { region: index, at: got });
+  const id = { writer: Deno.pid, region: index, revision };
   if (doing === "hold") {
-    fill(writableFrame(region), id, 0.5);
+    fill(writableFrame(memory), id, 0.5);
     tell("holding", { frames: written, region: index });
     await new Promise<never>(() => {}); // waits to be killed
   }
-  fill(writableFrame(region), id);
-  if (wrongByte !== undefined) region.view(Uint8Array)[wrongByte]! ^= 1;
-  commit(region, index);
+  fill(writableFrame(memory), id);
+  if (wrongByte !== undefined) memory.view(Uint8Array)[wrongByte]! ^= 1;
+  const done = clock();
+  putStamp(stamps, index, revision, done);
+  draft.commit();
   written++;
+  if (doing === "frames") cadence.add(begun, got, done);
 }
 
 /** Gives the event loop a turn, for example to accept clients. */
@@ -73,9 +80,15 @@ function delay(milliseconds: number): Promise<void> {
 
 async function writeFrames(): Promise<void> {
   let told = performance.now();
+  let readers = target.readers;
   for (let next = 0; doing !== "nothing"; next++) {
     await writeFrame(next % count);
     await turn();
+    if (readers !== undefined) {
+      const now = target.readers ?? 0;
+      if (now < readers) tell("left", { at: clock() });
+      readers = now;
+    }
     if (performance.now() - told < PROGRESS_INTERVAL) continue;
     told = performance.now();
     tell("progress", { frames: written });
@@ -86,7 +99,7 @@ async function writeFrames(): Promise<void> {
 async function pace(commits: number): Promise<void> {
   for (let done = 0; done < commits; done++) {
     await delay(1.5 + Math.random() * 2);
-    commit(pulse, count);
+    commitPulse();
   }
   tell("paced", { commits });
 }
@@ -101,10 +114,15 @@ async function finish(): Promise<void> {
   for (let index = 0; index < count; index++) {
     await writeFrame(index, index === count - 1 ? wrongByte() : undefined);
   }
-  commit(pulse, count);
+  commitPulse();
   const residentBytes = { before, after, end: Deno.memoryUsage().rss };
-  const revisions = regions.map(({ revision }) => revision);
-  tell("finished", { revisions, pulse: pulse.revision, frames: written, residentBytes });
+  tell("finished", {
+    revisions: target.revisions,
+    pulse: pulse.revision,
+    frames: written,
+    cadence: cadence.result,
+    residentBytes,
+  });
 }
 
 async function close(): Promise<never> {
@@ -125,7 +143,7 @@ void obey<WriterCommand>((command) => {
     case "pause":
       doing = "nothing";
       void idle.then(() => {
-        tell("paused", { frames: written, at: clock(), revisions: regions.map(({ revision }) => revision) });
+        tell("paused", { frames: written, at: clock(), revisions: target.revisions });
       });
       break;
     case "pace":

@@ -142,6 +142,30 @@ example("crash: a server learns that the holder of the mutex died", async (start
   assertEquals(await server.rest(), ["the client died half-way: 70 + 0 is not 100"]);
 });
 
+for (const first of ["server.ts", "client.ts"]) {
+  example(`stream: a slow reader sees whole frames and what it missed, ${first} first`, async (start) => {
+    const second = first === "server.ts" ? "client.ts" : "server.ts";
+    const scripts = [start(`stream/${first}`), start(`stream/${second}`)];
+    const [server, client] = first === "server.ts" ? scripts : scripts.reverse();
+    const lines = await client!.rest();
+    let last: number | undefined;
+    let dropped = 0;
+    for (const line of lines.slice(0, -1)) {
+      // `\1`: nobody wrote the frame while it was read.
+      const found = /^frame (\d+), (\d+) dropped: \1 at first, \1 in the end$/.exec(line);
+      assert(found !== null, line);
+      const [sequence, missed] = [Number(found[1]), Number(found[2])];
+      if (last !== undefined) assertEquals(sequence, last + 1 + missed);
+      last = sequence;
+      dropped += missed;
+    }
+    assertEquals(lines.at(-1), `10 frames seen, ${dropped} dropped`);
+    assertEquals(lines.length, 11);
+    assert(dropped > 0, "the reader is slower than the writer, so it must miss frames");
+    await server!.until(/^\d+ frames, [01] reading, no slot took more than \d+\.\d{3} ms$/);
+  });
+}
+
 example("worker: a worker waits with waitSync()", async (start) => {
   assertEquals(await start("worker/main.ts").rest(), [
     "the sum of 1024 times 1 is 1024",

@@ -30,12 +30,14 @@ Deno.test("the bench gives every row, and says of each bound whether it holds", 
     if (bound !== null) bounded.set(bench, (bounded.get(bench) ?? 0) + 1);
   }
   assertEquals(Object.fromEntries(bounded), {
-    views: 5,
+    views: 7,
     layouts: 4,
     spin: 1,
     futex: 1,
-    wake: 2,
+    wake: 3,
     handover: 2,
+    streams: 10,
+    cadence: 1,
     mutex: 2,
     regions: 1,
     start: 1,

@@ -16,6 +16,7 @@ import {
 } from "../xpc/mod.ts";
 import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
+import { type RegionDescription, regionsIn } from "./description.ts";
 import { IncompatibleError } from "./errors.ts";
 import {
   CLIENT_BYTES,
@@ -33,6 +34,8 @@ import {
 } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
+import { Inbox, type MessageHandlers } from "./messages_inbox.ts";
+import { Outbox, TO_CLIENT, TO_SERVER } from "./messages_outbox.ts";
 import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
 
@@ -44,6 +47,10 @@ export interface LinkTarget {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for the server. */
   readonly requirement: string | undefined;
+  /** What the client calls itself. */
+  readonly label: string | undefined;
+  /** What to do with the messages of the server. */
+  readonly messages: MessageHandlers;
 }
 
 /** How to open a region. */
@@ -80,6 +87,8 @@ export class ClientLink implements LinkEnd {
   readonly audience: ShimAudience;
   readonly bell: ClientBell;
   readonly gone: Address;
+  /** What this side sends of requests and messages. */
+  readonly outbox: Outbox;
   readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #undo: Undo;
@@ -109,13 +118,17 @@ export class ClientLink implements LinkEnd {
     if (audience === null) throw new Error("Cannot connect: no memory is left");
     undo.defer(() => shim.shim_audience_free(audience));
     const serverBell = undo.use(new ServerBell(queue, audience));
+    const inbox = new Inbox(TO_CLIENT, target.messages);
     const connection = undo.use(
       await Connection.toEndpoint(target.endpoint, {
-        message: (message) => serverBell.receive(message),
+        message: (message) => {
+          if (!inbox.receive(message)) serverBell.receive(message);
+        },
         requirement: target.requirement,
       }),
     );
-    const welcome = await hello(connection, words, target.schema, signal, undo);
+    inbox.join(connection);
+    const welcome = await hello(connection, words, target, signal, undo);
     // The broker's word on who serves does not count here: the kernel's does.
     if (connection.peer.euid !== shim.shim_euid()) {
       throw new IncompatibleError(`Cannot connect: user ${connection.peer.euid} runs the server`);
@@ -152,6 +165,7 @@ export class ClientLink implements LinkEnd {
     this.audience = audience;
     this.gone = words.word(GONE_AT);
     this.bell = new ClientBell(queue, (fd) => offerBell(connection, fd));
+    this.outbox = new Outbox(connection, TO_SERVER);
     this.#connection = connection;
     this.#words = words;
     this.#undo = undo;
@@ -202,6 +216,11 @@ export class ClientLink implements LinkEnd {
     } finally {
       disposeValue(reply);
     }
+  }
+
+  /** Asks for all regions. */
+  async describe(signal: AbortSignal | undefined): Promise<RegionDescription[]> {
+    return regionsIn(await this.ask({ op: "describe" }, signal));
   }
 
   /**
@@ -293,13 +312,13 @@ async function offerBell(connection: Connection, doorbell: Doorbell): Promise<vo
 async function hello(
   connection: Connection,
   ownWords: Mapping,
-  schema: Uint8Array | null,
+  { schema, label }: LinkTarget,
   signal: AbortSignal | undefined,
   undo: Undo,
 ): Promise<Welcome> {
   using words = ownWords.share();
   const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
-  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [] };
+  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [], label };
   const reply = await connection.request(request, { signal });
   try {
     checkReply(reply);

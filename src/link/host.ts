@@ -18,6 +18,7 @@ import { LOCK_BYTES, MUTEX_OWNER, SERVER_BYTES, SERVER_OWNER, serverParkedAt } f
 import type { LinkEnd } from "./link_end.ts";
 import type { LinkedRegion } from "./linked_region.ts";
 import { IndexTable } from "./index_table.ts";
+import { MessagesPart, type ServerMessages } from "./messages_part.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { checkHello, LinkRefusal } from "./protocol.ts";
 import { RegionTable } from "./region_table.ts";
@@ -31,6 +32,8 @@ export interface HostOptions {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for clients. */
   readonly requirement: string | undefined;
+  /** What to do with the messages of clients. */
+  readonly messages: ServerMessages;
 }
 
 /** A process that is connected; it becomes a client by its hello. */
@@ -61,6 +64,7 @@ export class Host implements LinkEnd {
   readonly #options: HostOptions;
   readonly #indexes = new IndexTable();
   readonly #table: RegionTable;
+  readonly #messages: MessagesPart;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
   readonly #links = new Map<Connection, ServerLink>();
@@ -107,7 +111,8 @@ export class Host implements LinkEnd {
     };
     this.#options = options;
     this.#table = new RegionTable(this, this.#indexes);
-    this.#parts = [this.#table];
+    this.#messages = new MessagesPart(options.messages);
+    this.#parts = [this.#table, this.#messages];
     this.#relay = new Relay(this);
   }
 
@@ -141,6 +146,12 @@ export class Host implements LinkEnd {
   /** Replaces a region: see {@linkcode RegionTable.replace}. */
   async replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
     return await this.#table.replace(name, options);
+  }
+
+  /** Removes a region: see {@linkcode RegionTable.remove}. */
+  async remove(name: string): Promise<void> {
+    const { index } = await this.#table.remove(name);
+    this.#relay.exclude(index);
   }
 
   parkedWord(index: number): ParkedWord {
@@ -189,6 +200,7 @@ export class Host implements LinkEnd {
   }
 
   #receive(peer: Peer, message: IncomingMessage): void {
+    if (this.#messages.receive(peer.link, message)) return;
     if (message.expectsReply) return this.#answer(peer, message);
     using _ = message;
     if (message.values["op"] === "committed" && peer.link !== undefined) this.#wake();
@@ -224,7 +236,7 @@ export class Host implements LinkEnd {
   }
 
   #hello(peer: Peer, { values }: IncomingMessage): XpcRecord {
-    const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
+    const { version, words, label } = checkHello(values, this.#options.schema, peer.link !== undefined);
     const owner = this.#lastOwner + 1;
     if (owner > MUTEX_OWNER) {
       throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
@@ -238,10 +250,11 @@ export class Host implements LinkEnd {
       locks: share(this.locks.share()),
       features: [],
     };
-    peer.link = new ServerLink(this, peer.connection, words, owner);
+    peer.link = new ServerLink(this, peer.connection, words, owner, label);
     this.#lastOwner = owner;
     this.#links.set(peer.connection, peer.link);
     this.#watchClients();
+    this.#messages.welcome(peer.link);
     undo.move(); // the reply owns them
     return reply;
   }

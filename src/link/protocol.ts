@@ -42,6 +42,8 @@ export async function hashSchema(schema: string | undefined): Promise<Uint8Array
 interface Hello {
   readonly version: bigint;
   readonly words: SharedMemory;
+  /** What the client calls itself; empty without a label. */
+  readonly label: string;
 }
 
 /**
@@ -50,7 +52,7 @@ interface Hello {
  * @throws {LinkRefusal} with the first thing that is wrong
  */
 export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: boolean): Hello {
-  const { layout, schema, words, features = [] } = values;
+  const { layout, schema, words, features = [], label = "" } = values;
   const min = unsignedOf(values["min"], "min");
   const max = unsignedOf(values["max"], "max");
   if (min > max) throw new LinkRefusal("bad_request", "Cannot read hello: min is above max");
@@ -77,11 +79,21 @@ export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: bo
   if (!Array.isArray(features) || features.some((feature) => typeof feature !== "string")) {
     throw new LinkRefusal("bad_request", "Cannot read hello: features is not an array of strings");
   }
+  if (label !== "" && !isLabel(label)) {
+    throw new LinkRefusal("bad_request", "Cannot read hello: label is not a string of at most 128 printable characters");
+  }
   if (again) throw new LinkRefusal("bad_request", "Cannot say hello twice");
   if (!sameSchema(ours, schema)) {
     throw new LinkRefusal("incompatible", "Cannot connect: the schemas of client and server differ");
   }
-  return { version, words };
+  return { version, words, label };
+}
+
+/** Whether a value is a label: a string of 1 to 128 printable characters that survives a trip through UTF-8. */
+export function isLabel(value: unknown): value is string {
+  // Control characters, and the byte order mark, which a decoder drops at the start of a text.
+  // deno-lint-ignore no-control-regex -- they are what is refused
+  return typeof value === "string" && /^[^\x00-\x1f\x7f-\x9f\ufeff]{1,128}$/.test(value) && value.isWellFormed();
 }
 
 function unsignedOf(value: XpcValue | undefined, key: string): bigint {

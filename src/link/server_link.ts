@@ -14,8 +14,11 @@ import type { LinkEnd } from "./link_end.ts";
 
 /** What a server keeps of a client that said hello: its words, its place in the audience, the doorbells. */
 export class ServerLink {
+  /** The connection to the client. */
+  readonly connection: Connection;
+  /** What the client calls itself; empty without a label. */
+  readonly label: string;
   readonly #end: LinkEnd;
-  readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #member: number;
   readonly #death: OwnerDeath;
@@ -28,14 +31,16 @@ export class ServerLink {
    * @param connection to the client
    * @param words what the client says are its words
    * @param owner the client's number as an owner of mutexes
+   * @param label what it calls itself
    * @throws {RangeError} if the words are shorter than the layout, or could become so
    * @throws {ConnectionError} if the client is gone
    */
-  constructor(end: LinkEnd, connection: Connection, words: SharedMemory, owner: number) {
+  constructor(end: LinkEnd, connection: Connection, words: SharedMemory, owner: number, label: string) {
     using undo = new DisposableStack();
     const { queue: { library }, audience, locks } = end;
     this.#end = end;
-    this.#connection = connection;
+    this.connection = connection;
+    this.label = label;
     this.#words = undo.use(Mapping.open(words, CLIENT_BYTES));
     this.#death = undo.use(
       new OwnerDeath(library, connection, {
@@ -78,7 +83,7 @@ export class ServerLink {
       doorbell = await Doorbell.open(this.#end.queue, ring);
       using bell = await FileDescriptor.from(doorbell.ringFd);
       doorbell.closeRingingEnd();
-      if (this.#ended === undefined && this.#connection.open) this.#connection.send({ event: "bell", bell });
+      if (this.#ended === undefined && this.connection.open) this.connection.send({ event: "bell", bell });
       return doorbell;
     } catch {
       await doorbell?.close(); // no descriptor is left: the client's messages wake us instead

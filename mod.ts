@@ -48,6 +48,8 @@
  * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
  * | `ReleaseMutex` | `guard.unlock()`, or `using` |
  * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
+ * | `WM_COPYDATA`, a named pipe beside the mapping | {@linkcode Client.request}, {@linkcode Client.send}, {@linkcode Server.peers} |
+ * | looking for a mapping by its name | {@linkcode exists}, {@linkcode list}, {@linkcode watch} |
  *
  * @module
  */
@@ -82,13 +84,28 @@ export { FrameLoan, type PublishOptions } from "./src/exchange/frame_loan.ts";
 export { NoSlotError } from "./src/exchange/no_slot_error.ts";
 export { type FrameOrder, type FrameWaitOptions, StreamReader } from "./src/exchange/stream_reader.ts";
 export { type LoanAsyncOptions, type LoanOptions, StreamWriter } from "./src/exchange/stream_writer.ts";
+export { exists } from "./src/service/exists.ts";
+export { list, type ListOptions, type ServiceDescription } from "./src/service/list.ts";
+export { type ServiceChange, ServiceChanges, watch, type WatchOptions } from "./src/service/watch.ts";
 export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
+export { BacklogError, RemoteError } from "./src/link/messages_errors.ts";
+export type { MessageOptions } from "./src/link/messages_outbox.ts";
+export type { RegionDescription } from "./src/link/description.ts";
+export { ConnectedClient } from "./src/exchange/connected_client.ts";
+export type { Messages } from "./src/exchange/messages_queue.ts";
+export {
+  type HandleOptions,
+  type MessageRecord,
+  type MessageValue,
+  RegionHandle,
+} from "./src/exchange/messages_values.ts";
 export { NameTakenError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
 export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
 export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";
+export type { ServerHandlers } from "./src/service/server_peers.ts";
 export { PeerGoneError } from "./src/sync/errors.ts";
 export type { LockGuard, LockState, Mutex } from "./src/sync/mutex.ts";
 export type { Change, Changes, ChangesOptions } from "./src/sync/changes.ts";

@@ -98,13 +98,18 @@ function recovery(recovery: Recovery, mode: Mode): [string, string][] {
   const { killed, held, recoveredMilliseconds } = recovery;
   const stream = mode === "stream";
   const what = !stream ? "the lock" : killed === "writer" ? "a slot, half written," : "a frame";
-  const rows: [string, string][] = [["killed", held === undefined ? killed : `${killed}, with ${what} of ${held}`]];
+  const rows: [string, string][] = [[
+    "killed",
+    held === undefined ? killed : `${killed}, with ${what} of ${held}`,
+  ]];
   if (killed === "writer") {
     rows.push(
       [
         "noticed",
         `${recovery.noticedMilliseconds} ms: ` +
-        (stream ? "the reader's streams are orphans" : "the reader's regions are orphans, the lock is abandoned"),
+        (stream
+          ? "the reader's streams are orphans"
+          : "the reader's regions are orphans, the lock is abandoned"),
       ],
       ["replaced", `${recovery.replacedMilliseconds} ms: a new writer serves`],
       ["attached", `${recovery.reattachedMilliseconds} ms: the reader has all open again`],
@@ -115,7 +120,9 @@ function recovery(recovery: Recovery, mode: Mode): [string, string][] {
       [
         "noticed",
         `${recovery.noticedMilliseconds} ms: ` +
-        (stream ? "the slot is free; the writer never stopped" : "the writer has the abandoned lock, and writes on"),
+        (stream
+          ? "the slot is free; the writer never stopped"
+          : "the writer has the abandoned lock, and writes on"),
       ],
       ["replaced", `${recovery.replacedMilliseconds} ms: a new reader has all open`],
       [

@@ -15,7 +15,7 @@ const video = studio.stream("video");
 
 let longest = 0; // the longest time that a slot took to get
 for (let due = performance.now();; due += 1000 / 60) {
-  await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
   const begin = performance.now();
   using frame = video.loan(); // a slot that nobody reads, at once
   longest = Math.max(longest, performance.now() - begin);

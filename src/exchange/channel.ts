@@ -1,5 +1,5 @@
 import type { LinkedChannel } from "../link/linked_channel.ts";
-import { Turns } from "../sync/turns.ts";
+import { LoopTurns } from "../sync/loop_turns.ts";
 import {
   MAX_SPIN_ON_LOOP,
   millisecondsOf,
@@ -41,10 +41,10 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
   /** The process at the other end. */
   readonly pid: number;
   readonly #linked: LinkedChannel;
-  readonly #turns: Turns;
+  readonly #turns: LoopTurns;
 
   /** @internal */
-  constructor(linked: LinkedChannel, turns: Turns) {
+  constructor(linked: LinkedChannel, turns: LoopTurns) {
     this.name = linked.name;
     this.byteLength = linked.byteLength;
     this.pid = linked.pid;

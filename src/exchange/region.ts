@@ -1,5 +1,7 @@
 import type { ClientAccess, LinkedRegion } from "../link/linked_region.ts";
+import { describeDifference } from "../layout/difference.ts";
 import { isLayout } from "../layout/layout.ts";
+import { IncompatibleError } from "../link/errors.ts";
 import type { Layout, LayoutFields, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
 import { type LayoutPlace, viewLayout } from "../layout/view.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
@@ -117,12 +119,25 @@ export abstract class Region implements AsyncDisposable {
   ): NoInfer<V> | LayoutView<Layout<NoInfer<F>>> {
     const { mapping } = this.linked;
     if (!isLayout(Type)) return mapping.view(Type, byteOffset, length);
+    if (byteOffset === undefined) this.#checkLayout(Type);
     return viewLayout(Type, mapping.view<DataView<ArrayBuffer>>(DataView), {
       what: `the region ${JSON.stringify(this.name)}`,
       byteOffset,
       length,
       access,
     }) as LayoutView<Layout<NoInfer<F>>>;
+  }
+
+  /** A region whose server gave it a layout begins with that one. */
+  #checkLayout({ description }: { readonly description: string }): void {
+    const { layout } = this.linked;
+    if (layout === undefined || layout === description) return;
+    const sides = { ours: "this app", theirs: "the server" };
+    throw new IncompatibleError(
+      `Cannot view the region "${this.name}" by this layout: the layouts differ, first at ${
+        describeDifference(description, layout, sides)
+      }. To view a part by another layout, give its byteOffset`,
+    );
   }
 
   /**

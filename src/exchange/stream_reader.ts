@@ -1,6 +1,6 @@
 import { IncompatibleError } from "../link/errors.ts";
 import type { LinkedStream } from "../link/linked_stream.ts";
-import { Turns } from "../sync/turns.ts";
+import { LoopTurns } from "../sync/loop_turns.ts";
 import {
   MAX_SPIN_ON_LOOP,
   millisecondsOf,
@@ -41,7 +41,7 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
   readonly #reopen: Reopen;
   readonly #signal: AbortSignal | undefined;
   readonly #spin: number;
-  readonly #turns: Turns;
+  readonly #turns: LoopTurns;
   #stream: LinkedStream;
   #views: SlotViews;
   /** Earlier generations of which something is leased still. */
@@ -63,7 +63,7 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
     this.#signal = wait.signal;
     this.#spin = Math.min(wait.spin, MAX_SPIN_ON_LOOP);
     this.#views = new SlotViews(stream.mapping, stream.shape, stream.name);
-    this.#turns = new Turns(stream.mapping.library.shim);
+    this.#turns = new LoopTurns(stream.mapping.library.shim);
   }
 
   /** The most bytes of a frame. */

@@ -61,6 +61,8 @@ export interface OpenRegionOptions {
   readonly write: boolean;
   /** Whether to make all pages resident now. */
   readonly prefault: boolean;
+  /** The description of the layout that this side expects; `undefined` for any. */
+  readonly layout: string | undefined;
   /** Ends the wait for the server's reply. */
   readonly signal: AbortSignal | undefined;
 }
@@ -208,7 +210,11 @@ export class ClientLink implements LinkEnd {
    * @throws {ConnectionError} if the server is gone
    */
   async region(name: string, options: OpenRegionOptions): Promise<LinkedRegion> {
-    const reply = await this.ask({ op: "open", name }, options.signal);
+    const { layout: ours } = options;
+    const reply = await this.ask(
+      ours === undefined ? { op: "open", name } : { op: "open", name, layout: ours },
+      options.signal,
+    );
     try {
       const index = integerOf(reply["index"], MAXIMUM_REGIONS - 1);
       const generation = integerOf(reply["generation"], Number.MAX_SAFE_INTEGER);
@@ -229,7 +235,9 @@ export class ClientLink implements LinkEnd {
       this.check(name);
       const behind = tileBytes === 0 ? 0 : bytesBehind(byteLength, tileBytes);
       const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault, behind });
-      const facts = { name, index, generation, clients, tileBytes } as const;
+      const { layout: theirs } = reply;
+      const layout = typeof theirs === "string" ? theirs : undefined;
+      const facts = { name, index, generation, clients, tileBytes, layout } as const;
       return this.keep(new LinkedRegion(this, facts, mapping, (closed) => this.drop(closed)));
     } finally {
       disposeValue(reply);

@@ -27,6 +27,8 @@ export interface RegionFacts {
   readonly clients: ClientAccess;
   /** The length of a tile, in bytes; 0 where the region has none. */
   readonly tileBytes: number;
+  /** The description of the layout that its server gave it; `undefined` without one. */
+  readonly layout: string | undefined;
 }
 
 /** The mutex of a region; `undefined` where this end has none: for clients of a region that they may only read. */
@@ -93,6 +95,8 @@ export class LinkedRegion {
   readonly generation: number;
   /** What clients may do with it. */
   readonly clients: ClientAccess;
+  /** The description of its layout. */
+  readonly layout: string | undefined;
   /** Its memory. */
   readonly mapping: Mapping;
   /** The length of a tile, in bytes. */
@@ -121,6 +125,7 @@ export class LinkedRegion {
     this.index = facts.index;
     this.generation = facts.generation;
     this.clients = facts.clients;
+    this.layout = facts.layout;
     this.mapping = mapping;
     this.mutex = mutexOf(end, facts);
     this.#tiles = tilesOf(end, facts, mapping);

@@ -1,4 +1,5 @@
-import type { XpcRecord } from "../xpc/mod.ts";
+import { describeDifference } from "../layout/difference.ts";
+import type { XpcRecord, XpcValue } from "../xpc/mod.ts";
 import type { IndexTable } from "./index_table.ts";
 import { generationAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
@@ -27,7 +28,7 @@ export class RegionTable implements HostPart {
 
   /** `open` gives a region's memory to a client. */
   readonly operations: Readonly<Record<string, Operation>> = {
-    open: (_, { values: { name } }) => {
+    open: (_, { values: { name, layout } }) => {
       if (typeof name !== "string") {
         throw new LinkRefusal("bad_request", "Cannot open a region: name is not a string");
       }
@@ -38,11 +39,13 @@ export class RegionTable implements HostPart {
           `Cannot open the region "${name}": the server has ${this.#known()}`,
         );
       }
+      checkLayout(region, layout);
       return {
         index: BigInt(region.index),
         generation: BigInt(region.generation),
         byteLength: BigInt(region.mapping.byteLength),
         tileBytes: BigInt(region.tileBytes),
+        ...(region.layout === undefined ? {} : { layout: region.layout }),
         memory: region.mapping.share(),
       };
     },
@@ -178,7 +181,8 @@ export class RegionTable implements HostPart {
       mapping.close();
       this.#checkOpen("make", name);
     }
-    const facts = { name, index, generation, clients, tileBytes };
+    const layout = options.layout?.description ?? this.#regions.get(name)?.layout;
+    const facts = { name, index, generation, clients, tileBytes, layout };
     const region = new LinkedRegion(this.#end, facts, mapping, () => {});
     this.#regions.set(name, region);
     // The generation comes before the revision: a commit wakes those who then look at the generation.
@@ -200,4 +204,16 @@ export class RegionTable implements HostPart {
   #checkOpen(doing: string, name: string): void {
     if (this.#closed) throw new TypeError(`Cannot ${doing} the region "${name}": the server is closed`);
   }
+}
+
+/** Refuses a client whose layout of a region is another than ours. */
+function checkLayout(region: LinkedRegion, theirs: XpcValue | undefined): void {
+  if (theirs === undefined || theirs === null || region.layout === undefined) return;
+  const sides = { ours: "the server", theirs: "the client" };
+  const difference = describeDifference(region.layout, theirs, sides);
+  if (difference === undefined) return;
+  throw new LinkRefusal(
+    "incompatible",
+    `Cannot open "${region.name}": the layouts of server and client differ, first at ${difference}`,
+  );
 }

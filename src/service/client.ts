@@ -1,4 +1,5 @@
 import { ConnectionError } from "../xpc/mod.ts";
+import type { Layout } from "../layout/types.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
 import { aborted } from "../broker/abort.ts";
 import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
@@ -6,7 +7,7 @@ import type { ClientLink } from "../link/client_link.ts";
 import { LinkedStream } from "../link/linked_stream.ts";
 import { openChannel } from "../link/open_channel.ts";
 import { Channel } from "../exchange/channel.ts";
-import { Turns } from "../sync/turns.ts";
+import { LoopTurns } from "../sync/loop_turns.ts";
 import { type FrameOrder, StreamReader } from "../exchange/stream_reader.ts";
 import {
   checkChannelOpenOptions,
@@ -72,6 +73,13 @@ export interface OpenOptions {
    * @default {false}
    */
   prefault?: boolean | undefined;
+  /**
+   * The layout that this app expects. If the server gave the region another one, `open` fails and names the first field
+   * that differs.
+   *
+   * @default {undefined}
+   */
+  layout?: Layout | undefined;
   /** Ends the wait for the server, where it is gone. */
   signal?: AbortSignal | undefined;
 }
@@ -197,6 +205,7 @@ export class Client implements AsyncDisposable {
    * @returns the region, which belongs to the caller and is closed with the client at the latest
    * @throws {Deno.errors.NotFound} if the server has no such region
    * @throws {Deno.errors.NotCapable} if it is to be written, and clients may only read it
+   * @throws {IncompatibleError} if its layout is another than the one that was expected
    * @throws {TypeError} if the client is closed, or an option is not valid
    * @throws {Error} if the last server is gone and something keeps this client from the next one, such as a process
    *   that has no descriptor left; the client goes on trying
@@ -216,7 +225,7 @@ export class Client implements AsyncDisposable {
     const { write = false, prefault = false, signal } = options;
     const linked = await this.#onLink(
       signal,
-      (link, signal) => link.region(name, { write, prefault, signal }),
+      (link, signal) => link.region(name, { write, prefault, layout: options.layout?.description, signal }),
     );
     return write ? new WritableRegion(linked) : new ReadableRegion(linked);
   }
@@ -280,7 +289,7 @@ export class Client implements AsyncDisposable {
     checkChannelOpenOptions(name, options);
     return await this.#onLink(options.signal, async (link, until) => {
       const linked = await openChannel(link, name, until);
-      return new Channel(linked, new Turns(link.queue.library.shim));
+      return new Channel(linked, new LoopTurns(link.queue.library.shim));
     });
   }
 

@@ -7,6 +7,7 @@ import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
 import { checkChannelOptions } from "../link/channel_options.ts";
 import { checkStreamOptions } from "../link/stream_options.ts";
 import { isLabel } from "../link/protocol.ts";
+import { isLayout } from "../layout/layout.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 type Options = { readonly [option: string]: unknown };
@@ -141,6 +142,7 @@ export function checkOpenOptions(name: unknown, options: unknown): void {
   checkObject(doing, options);
   check(doing, options, "write", isBoolean, "true or false");
   check(doing, options, "prefault", isBoolean, "true or false");
+  check(doing, options, "layout", isLayout, "a layout that layout() made");
   check(doing, options, "signal", isSignal, "an AbortSignal");
 }
 

@@ -13,7 +13,7 @@ import { Channel } from "../exchange/channel.ts";
 import { ChannelHub } from "../exchange/channel_hub.ts";
 import type { ConnectedClient } from "../exchange/connected_client.ts";
 import { WritableRegion } from "../exchange/region.ts";
-import { Turns } from "../sync/turns.ts";
+import { LoopTurns } from "../sync/loop_turns.ts";
 import { StreamWriter } from "../exchange/stream_writer.ts";
 import { NameTakenError } from "./errors.ts";
 import { checkServeOptions } from "./options.ts";
@@ -253,7 +253,7 @@ export class Server implements AsyncDisposable {
   #wrapChannel(linked: LinkedChannel): Channel {
     let channel = this.#wrappedChannels.get(linked);
     if (channel === undefined) {
-      channel = new Channel(linked, new Turns(this.#host.queue.library.shim));
+      channel = new Channel(linked, new LoopTurns(this.#host.queue.library.shim));
       this.#wrappedChannels.set(linked, channel);
     }
     return channel;

@@ -7,7 +7,7 @@ const MAX_RUN = 8;
  * Sees to it that timers, signals and sockets get their turn where a loop always finds its next result at once, and so
  * never sleeps.
  */
-export class Turns {
+export class LoopTurns {
   readonly #shim: Library["shim"];
   /** When results began to follow each other, in nanoseconds; 0: not now. */
   #runningSince = 0;

@@ -53,8 +53,17 @@
  */
 export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
 export type { BrokerSelection } from "./src/broker/broker_client.ts";
+export type { EventSpec, LockKind, LockSpec, SemaphoreSpec } from "./src/link/lock_spec.ts";
+export { AutoResetEvent, ManualResetEvent } from "./src/exchange/events.ts";
+export { Lock } from "./src/exchange/lock.ts";
+export type { AnyLock, LockKinds } from "./src/exchange/locks.ts";
+export { MutexLock } from "./src/exchange/mutex_lock.ts";
+export { type LockSide, RwLock } from "./src/exchange/rw_lock.ts";
+export { Semaphore } from "./src/exchange/semaphore.ts";
+export { type RegionAfter, waitAny, waitAnySync } from "./src/exchange/wait_any.ts";
+export type { Waitable } from "./src/sync/wait_source.ts";
 export type { RegionOptions } from "./src/link/served_region.ts";
-export { Client, connect, type ConnectOptions, type OpenOptions } from "./src/service/client.ts";
+export { Client, connect, type ConnectOptions, type LockOptions, type OpenOptions } from "./src/service/client.ts";
 export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
 export { NameTakenError } from "./src/service/errors.ts";

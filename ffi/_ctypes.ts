@@ -9,6 +9,8 @@ import type {
   DispatchQueue,
   ShimAudience,
   ShimLink,
+  ShimLock,
+  ShimLocks,
   ShimOwner,
   ShimQueue,
   XpcObject,
@@ -31,6 +33,10 @@ export const link = "pointer" as Typed<ShimLink>;
 export const audience = "pointer" as Typed<ShimAudience>;
 /** `shim_owner *` */
 export const owner = "pointer" as Typed<ShimOwner>;
+/** `shim_lock *` */
+export const lock = "pointer" as Typed<ShimLock>;
+/** `shim_locks *` */
+export const locks = "pointer" as Typed<ShimLocks>;
 /** `void *` into mapped memory */
 export const memory = "pointer" as Typed<Address>;
 /** `const char *` that C owns */

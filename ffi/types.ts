@@ -24,6 +24,10 @@ export type ShimLink = Handle<"shim_link">;
 export type ShimOwner = Handle<"shim_owner">;
 /** `shim_audience *`. */
 export type ShimAudience = Handle<"shim_audience">;
+/** `shim_lock *`. */
+export type ShimLock = Handle<"shim_lock">;
+/** `shim_locks *`. */
+export type ShimLocks = Handle<"shim_locks">;
 /** An address in mapped memory. */
 export type Address = Handle<"memory">;
 /** A NUL-terminated string of C. */

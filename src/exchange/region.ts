@@ -2,10 +2,11 @@ import type { ClientAccess, LinkedRegion } from "../link/linked_region.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
 import type { Mutex } from "../sync/mutex.ts";
+import { type Waitable, type WaitSource, waitSource } from "../sync/wait_source.ts";
 import type { SyncWaitOptions } from "../sync/waiting.ts";
 
 /** What writable and read-only regions have in common. */
-export abstract class Region implements AsyncDisposable {
+export abstract class Region implements AsyncDisposable, Waitable {
   /** The name. */
   readonly name: string;
   /** The length, in bytes. */
@@ -16,6 +17,8 @@ export abstract class Region implements AsyncDisposable {
   readonly clients: ClientAccess;
   /** @internal */
   protected readonly linked: LinkedRegion;
+  /** The last revision that `waitAny()` told of. */
+  #told = 0;
 
   /** @internal */
   constructor(linked: LinkedRegion) {
@@ -99,6 +102,12 @@ export abstract class Region implements AsyncDisposable {
    */
   waitSync(after: number, options: SyncWaitOptions = {}): number {
     return this.linked.revisions.waitSync(after, options);
+  }
+
+  /** @internal For `waitAny()`: by default after the revision that it told of last. */
+  [waitSource](after?: number): WaitSource {
+    if (after !== undefined) return this.linked.revisions.source(after, () => {});
+    return this.linked.revisions.source(this.#told, (revision) => this.#told = revision);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
 import { goneError } from "../sync/revision_place.ts";
+import { Turns } from "../sync/turns.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import {
@@ -18,10 +19,13 @@ import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
 import { IncompatibleError } from "./errors.ts";
 import {
+  ALL_TURNS_AT,
   CLIENT_BYTES,
   clientParkedAt,
   GONE_AT,
   LOCK_BYTES,
+  LOCK_MEMORY_BYTES,
+  MAXIMUM_HOLDERS,
   MAXIMUM_REGIONS,
   MUTEX_OWNER,
   mutexAt,
@@ -32,6 +36,8 @@ import {
   STRIDE,
 } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
+import { LinkedLock } from "./linked_lock.ts";
+import { isLockKind } from "./lock_spec.ts";
 import { LinkedRegion } from "./linked_region.ts";
 import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
@@ -80,6 +86,9 @@ export class ClientLink implements LinkEnd {
   readonly audience: ShimAudience;
   readonly bell: ClientBell;
   readonly gone: Address;
+  readonly turns: Turns;
+  /** A client releases nothing for a dead server: the locks end with it. */
+  readonly ownedLocks = null;
   readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #undo: Undo;
@@ -129,6 +138,8 @@ export class ClientLink implements LinkEnd {
         count: MAXIMUM_REGIONS,
         owner: SERVER_OWNER,
         gone: words.word(GONE_AT),
+        turns: welcome.locks.word(ALL_TURNS_AT, 8),
+        locks: null,
       }),
     );
     serverBell.join(welcome.server);
@@ -151,6 +162,7 @@ export class ClientLink implements LinkEnd {
     this.owner = welcome.owner;
     this.audience = audience;
     this.gone = words.word(GONE_AT);
+    this.turns = new Turns(queue, welcome.locks.word(ALL_TURNS_AT, 8));
     this.bell = new ClientBell(queue, (fd) => offerBell(connection, fd));
     this.#connection = connection;
     this.#words = words;
@@ -199,6 +211,37 @@ export class ClientLink implements LinkEnd {
       const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
       const facts = { name, index, generation, clients } as const;
       return this.keep(new LinkedRegion(this, facts, mapping, (closed) => this.drop(closed)));
+    } finally {
+      disposeValue(reply);
+    }
+  }
+
+  /**
+   * Opens a lock.
+   *
+   * @throws {Deno.errors.NotFound} if the server has no such lock
+   * @throws {IncompatibleError} if the answer is not valid
+   * @throws {ConnectionError} if the server is gone
+   */
+  async lock(name: string, signal: AbortSignal | undefined): Promise<LinkedLock> {
+    const reply = await this.ask({ op: "lock", name }, signal);
+    try {
+      const index = integerOf(reply["index"], MAXIMUM_REGIONS - 1);
+      const limit = integerOf(reply["limit"], MAXIMUM_HOLDERS);
+      const { kind, memory } = reply;
+      if (
+        index === undefined || limit === undefined || !isLockKind(kind) ||
+        (kind === "mutex" ? memory !== undefined : !(memory instanceof SharedMemory)) ||
+        (kind === "semaphore") !== (limit > 0)
+      ) throw new IncompatibleError(`Cannot open "${name}": the server's answer is not of this version`);
+      this.check(name);
+      using undo = new DisposableStack();
+      const mapping = memory instanceof SharedMemory
+        ? undo.use(Mapping.open(memory, LOCK_MEMORY_BYTES, { name }))
+        : undefined;
+      const lock = new LinkedLock(this, { name, index, kind, limit }, mapping, (closed) => this.drop(closed));
+      undo.move();
+      return this.keep(lock);
     } finally {
       disposeValue(reply);
     }
@@ -275,6 +318,7 @@ export class ClientLink implements LinkEnd {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#opened].map((opened) => opened.close()));
+    await this.turns.close();
     // It is we who leave: what the server holds stays held.
     this.#serverDeath[Symbol.dispose]();
     await this.#connection.close();

@@ -5,8 +5,10 @@ import { aborted } from "../broker/abort.ts";
 import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
 import type { ClientLink } from "../link/client_link.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
+import { type AnyLock, checkKind, type LockKinds, wrapLock } from "../exchange/locks.ts";
+import type { LockKind } from "../link/lock_spec.ts";
 import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
-import { checkConnectOptions, checkOpenOptions } from "./options.ts";
+import { checkConnectOptions, checkLockOptions, checkOpenOptions } from "./options.ts";
 import { type Found, ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
@@ -45,6 +47,12 @@ export interface OpenOptions {
    * @default {false}
    */
   prefault?: boolean | undefined;
+  /** Ends the wait for the server, where it is gone. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode Client.lock}. */
+export interface LockOptions {
   /** Ends the wait for the server, where it is gone. */
   signal?: AbortSignal | undefined;
 }
@@ -175,7 +183,49 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** Closes every region and the connection. Idempotent. */
+  /**
+   * Opens a lock, waiting for a server if the last one is gone.
+   *
+   * @param name its name
+   * @param kind its kind, so that its type is known
+   * @param options when to give up
+   * @returns the lock, which belongs to the caller and is closed with the client at the latest
+   * @throws {Deno.errors.NotFound} if the server has no such lock
+   * @throws {TypeError} if it is of another kind, the client is closed, or an option is not valid
+   * @throws {Error} as of {@linkcode open}
+   * @throws the signal's reason, if it aborts first
+   */
+  lock<K extends LockKind>(name: string, kind: K, options?: LockOptions): Promise<LockKinds[K]>;
+  /**
+   * Opens a lock of any kind; `lock.kind` tells which.
+   *
+   * @param name its name
+   * @param kind left out
+   * @param options when to give up
+   * @returns the lock
+   */
+  lock(name: string, kind?: undefined, options?: LockOptions): Promise<AnyLock>;
+  async lock(name: string, kind?: LockKind, options: LockOptions = {}): Promise<AnyLock> {
+    checkLockOptions(name, options);
+    const { signal } = options;
+    const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
+    for (;;) {
+      if (this.#trouble !== undefined) throw this.#trouble;
+      const link = await aborted(this.#link, until);
+      try {
+        const linked = await link.lock(name, until);
+        if (kind !== undefined && linked.kind !== kind) await linked.close();
+        checkKind(name, linked.kind, kind);
+        return wrapLock(linked);
+      } catch (error) {
+        // The server died meanwhile, as of `open`.
+        if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
+        await aborted(link.closed, until);
+      }
+    }
+  }
+
+  /** Closes every region, every lock and the connection. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkLockName, checkLockSpec } from "../link/lock_spec.ts";
 import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
 import { inWords } from "../xpc/in_words.ts";
 
@@ -42,6 +43,18 @@ function checkCommon(doing: string, options: Options): void {
 }
 
 /**
+ * Checks the name and the options of `lock`.
+ *
+ * @throws {TypeError} if one is not valid; the message names it
+ */
+export function checkLockOptions(name: unknown, options: unknown): void {
+  checkLockName(name);
+  const doing = `open the lock "${name}"`;
+  checkObject(doing, options);
+  check(doing, options, "signal", isSignal, "an AbortSignal");
+}
+
+/**
  * Checks the options of `serve` and `join`, the regions among them.
  *
  * @throws {TypeError} or {RangeError} if one is not valid; the message names it
@@ -49,7 +62,7 @@ function checkCommon(doing: string, options: Options): void {
 export function checkServeOptions(name: string, options: unknown): void {
   const doing = `serve "${name}"`;
   checkObject(doing, options);
-  const { regions } = options;
+  const { regions = options["locks"] === undefined ? undefined : {}, locks = {} } = options;
   if (typeof regions !== "object" || regions === null || Array.isArray(regions)) {
     throw new TypeError(
       `Cannot ${doing}: \`regions\` is ${inWords(regions)}, but must be an object such as ` +
@@ -60,6 +73,11 @@ export function checkServeOptions(name: string, options: unknown): void {
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
   checkCommon(doing, options);
+  checkObject(`${doing}: \`locks\``, locks);
+  for (const [lock, spec] of Object.entries(locks)) {
+    checkLockName(lock);
+    checkLockSpec(lock, spec);
+  }
   for (const [region, regionOptions] of Object.entries(regions)) {
     checkRegionName(region);
     checkRegionOptions(region, regionOptions);

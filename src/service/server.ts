@@ -5,15 +5,28 @@ import { type BrokerEvent, RefusedError, type RegisterReply } from "../broker/re
 import { hashSchema } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
 import type { LinkedRegion } from "../link/linked_region.ts";
+import type { LinkedLock } from "../link/linked_lock.ts";
+import type { LockKind, LockSpec } from "../link/lock_spec.ts";
 import type { RegionOptions } from "../link/served_region.ts";
+import { type AnyLock, checkKind, type LockKinds, wrapLock } from "../exchange/locks.ts";
 import { WritableRegion } from "../exchange/region.ts";
 import { NameTakenError } from "./errors.ts";
 import { checkServeOptions } from "./options.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
-  /** The regions, by name. More can be added later. */
-  regions: Readonly<Record<string, RegionOptions>>;
+  /**
+   * The regions, by name. More can be added later.
+   *
+   * @default {{}} where there are locks
+   */
+  regions?: Readonly<Record<string, RegionOptions>> | undefined;
+  /**
+   * The locks, by name, each of its kind. More can be added later.
+   *
+   * @default {{}}
+   */
+  locks?: Readonly<Record<string, LockSpec>> | undefined;
   /**
    * What to do if another app serves the name: fail, or take its place (the other server ends).
    *
@@ -45,6 +58,7 @@ export class Server implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #listener: BrokerListener;
   readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
+  readonly #wrappedLocks = new WeakMap<LinkedLock, AnyLock>();
   #generation = 0;
   /** The last event that a registration was replaced whose own reply has not come yet. */
   #replacedEarly: { generation: number; pid: number } | undefined;
@@ -114,6 +128,53 @@ export class Server implements AsyncDisposable {
    */
   async replace(name: string, options: RegionOptions): Promise<WritableRegion> {
     return this.#wrap(await this.#host.replace(name, options));
+  }
+
+  /** The names of the locks. */
+  get locks(): string[] {
+    return this.#host.lockNames;
+  }
+
+  /**
+   * A lock.
+   *
+   * @param name its name
+   * @param kind its kind, so that its type is known
+   * @returns the lock, which the server closes
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if it is of another kind
+   */
+  lock<K extends LockKind>(name: string, kind: K): LockKinds[K];
+  /**
+   * A lock of any kind; `lock.kind` tells which.
+   *
+   * @param name its name
+   * @returns the lock
+   */
+  lock(name: string): AnyLock;
+  lock(name: string, kind?: LockKind): AnyLock {
+    const linked = this.#host.lock(name);
+    checkKind(name, linked.kind, kind);
+    return this.#wrapLock(linked);
+  }
+
+  /**
+   * Adds a lock.
+   *
+   * @param name its name, 1 to 128 characters
+   * @param spec its kind
+   * @returns the lock, which the server closes
+   * @throws {TypeError} if there is one of that name, it is no kind of lock, or the server is closed
+   * @throws {RangeError} if a semaphore is too large, or the service shares 256 things already
+   */
+  async addLock(name: string, spec: LockSpec): Promise<AnyLock> {
+    return this.#wrapLock(await this.#host.addLock(name, spec));
+  }
+
+  #wrapLock(linked: LinkedLock): AnyLock {
+    let lock = this.#wrappedLocks.get(linked);
+    if (lock === undefined) this.#wrappedLocks.set(linked, lock = wrapLock(linked));
+    return lock;
   }
 
   #wrap(linked: LinkedRegion): WritableRegion {
@@ -234,9 +295,10 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     requirement: options.requirement,
   });
   try {
-    for (const [region, regionOptions] of Object.entries(options.regions)) {
+    for (const [region, regionOptions] of Object.entries(options.regions ?? {})) {
       await host.add(region, regionOptions);
     }
+    for (const [lock, spec] of Object.entries(options.locks ?? {})) await host.addLock(lock, spec);
   } catch (error) {
     await host.close();
     throw error;

@@ -2,6 +2,9 @@ import type { Library } from "../../ffi/load.ts";
 import type { Address } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import { describeError } from "../../ffi/errno.ts";
+import { MutexSource } from "./mutex_source.ts";
+import type { Turns } from "./turns.ts";
+import { type Waitable, type WaitSource, waitSource } from "./wait_source.ts";
 import { startTimer } from "../xpc/timer.ts";
 import {
   MAX_SPIN_ON_LOOP,
@@ -62,8 +65,10 @@ interface Waiter {
 export interface MutexPlace {
   /** The events of this realm. */
   readonly queue: EventQueue;
-  /** The word. Behind it lies a word with the pid of the process that locked it last. */
+  /** The word. Behind it lie the pid of the process that locked it last, and who waits for a turn. */
   readonly word: Address;
+  /** The turns of all locks of the service. */
+  readonly turns: Turns;
   /** The number of this end of the link, given by the server; never 0. */
   readonly owner: number;
 }
@@ -87,17 +92,20 @@ export interface MutexPlace {
  * }
  * ```
  */
-export class Mutex {
+export class Mutex implements Waitable {
   readonly #events: EventQueue;
   // Kept here rather than in the place: an uncontended lock takes no longer than a few steps through objects.
   readonly #shim: Library["shim"];
   readonly #word: Address;
+  readonly #turns: Turns;
   readonly #owner: number;
   readonly #name: string;
   readonly #waiters: Waiter[] = [];
   #held = false;
+  /** What `waitAny()` took and nobody adopted. */
+  #unadopted: LockGuard | undefined;
   #request: number | undefined; // of the native wait for the first waiter
-  #closed: string | undefined;
+  #closed: string | Error | undefined;
   #idle: PromiseWithResolvers<void> | undefined; // resolved when the native wait has ended, for close()
 
   /** @internal */
@@ -105,6 +113,7 @@ export class Mutex {
     this.#events = place.queue;
     this.#shim = place.queue.library.shim;
     this.#word = place.word;
+    this.#turns = place.turns;
     this.#owner = place.owner;
     this.#name = name;
   }
@@ -178,12 +187,36 @@ export class Mutex {
     return this.#take(result);
   }
 
+  /**
+   * Gives the guard of a lock that `waitAny()` has taken.
+   *
+   * @returns the guard, once
+   * @throws {TypeError} if `waitAny()` has not taken it
+   */
+  adopt(): LockGuard {
+    const guard = this.#unadopted;
+    if (guard === undefined) throw new TypeError(`Cannot adopt "${this.#name}": no waitAny() has taken it`);
+    this.#unadopted = undefined;
+    return guard;
+  }
+
+  /** @internal */
+  [waitSource](): WaitSource {
+    const place = { queue: this.#events, words: this.#word, turns: this.#turns };
+    return new MutexSource(place, () => {
+      const guard = this.tryLock();
+      if (guard !== undefined) this.#unadopted = guard;
+      return guard !== undefined;
+    });
+  }
+
   /** @internal For the guard. */
   unlock(): void {
     this.#held = false;
+    this.#unadopted = undefined;
     if (this.#closed === undefined) {
       // Fails where the server is gone and declared this end dead: then another holds it by now.
-      this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+      this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
       if (this.#waiters.length > 0) this.#next();
     }
   }
@@ -192,11 +225,12 @@ export class Mutex {
    * @internal Fails all waiting calls, unlocks the mutex and ends the native wait. Afterwards the word may be
    * unmapped.
    */
-  async close(reason: string): Promise<void> {
+  async close(reason: string | Error): Promise<void> {
     if (this.#closed !== undefined) return await this.#idle?.promise;
-    if (this.#held) this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+    if (this.#held) this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
     this.#closed = reason;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(new TypeError(this.#message()));
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#closedError(reason));
+    this.#turns.ring(); // the waits for several things look, and find it closed
     if (this.#request !== undefined) {
       this.#idle = Promise.withResolvers();
       this.#cancel();
@@ -224,12 +258,12 @@ export class Mutex {
     return timeoutError(doing, milliseconds, why);
   }
 
-  #message(): string {
-    return `Cannot lock "${this.#name}": ${this.#closed}`;
+  #closedError(reason: string | Error): Error {
+    return typeof reason === "string" ? new TypeError(`Cannot lock "${this.#name}": ${reason}`) : reason;
   }
 
   #check(): void {
-    if (this.#closed !== undefined) throw new TypeError(this.#message());
+    if (this.#closed !== undefined) throw this.#closedError(this.#closed);
   }
 
   #take(result: number): LockGuard {
@@ -301,6 +335,7 @@ export class Mutex {
   /** Releases a lock that nobody here waits for any more. Its next holder is told if it was abandoned before. */
   #release(result: number): void {
     if (result === Result.abandoned) this.#shim.shim_mutex_abandon(this.#word, this.#owner);
-    else this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+    else this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
+    if (result === Result.abandoned) this.#shim.shim_turn_give(this.#word, this.#turns.word);
   }
 }

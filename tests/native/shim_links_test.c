@@ -349,7 +349,7 @@ static void killed(void) {
   shim_event event;
   REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
   shim_link *peer = event.link;
-  shim_owner *owner = shim_owner_create(words, NULL, 128, 2, 5, &words[64]);
+  shim_owner *owner = shim_owner_create(words, NULL, 128, 2, 5, &words[64], NULL, NULL);
   REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_death_call(), owner) == 0);
   shim_link_activate(peer);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
@@ -366,8 +366,8 @@ static void killed(void) {
   CHECK(kill(child, SIGKILL) == 0);
   CHECK(pthread_join(thread, NULL) == 0);
   CHECK(waiting.result == SHIM_MUTEX_LOCKED_ABANDONED && shim_clock() - before < 5e9);
-  for (int i = 0; i < 5000 && shim_word_load(&words[64]) == 0; i++) usleep(1000);
-  CHECK(shim_word_load(&words[64]) == 1);
+  for (int i = 0; i < 5000 && shim_word_load(&words[64], NULL, NULL) == 0; i++) usleep(1000);
+  CHECK(shim_word_load(&words[64], NULL, NULL) == 1);
   CHECK(shim_mutex_wait(&words[0], 6, 0, 5000) == SHIM_MUTEX_LOCKED_ABANDONED);
   (void)wait_exit(child);
   expect_end(inbox, peer);
@@ -382,8 +382,8 @@ static void owners(void) {
   struct pair pair = open_pair();
   _Atomic uint32_t words[3] = {1, 2, 1};
   _Atomic uint32_t gone = 0;
-  shim_owner *first = shim_owner_create(words, NULL, 4, 3, 1, &gone),
-             *second = shim_owner_create(words, NULL, 4, 3, 2, NULL);
+  shim_owner *first = shim_owner_create(words, NULL, 4, 3, 1, &gone, NULL, NULL),
+             *second = shim_owner_create(words, NULL, 4, 3, 2, NULL, NULL, NULL);
   REQUIRE(first != NULL && second != NULL);
   CHECK(shim_link_on_death(pair.link, shim_owner_death_call(), first) == 0);
   shim_link_forget_death(pair.link, first);

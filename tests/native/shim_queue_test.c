@@ -319,7 +319,7 @@ static void death_of_a_realm(void) {
   shim_event event;
   REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
   shim_link *peer = event.link;
-  shim_owner *owner = shim_owner_create(&realm.held, NULL, 0, 1, REALM, &realm.gone);
+  shim_owner *owner = shim_owner_create(&realm.held, NULL, 0, 1, REALM, &realm.gone, NULL, NULL);
   REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_death_call(), owner) == 0);
   shim_link_activate(peer);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
@@ -333,7 +333,8 @@ static void death_of_a_realm(void) {
   REQUIRE(await(realm.ready));
   for (int i = 0; i < UNDRAINED; i++) send_numbered(peer, i); /* suspends the realm's link */
   usleep(50000);                                              /* for what is sent to get there */
-  CHECK(atomic_load(&realm.gone) == 0 && (atomic_load(&realm.held[0]) & SHIM_MUTEX_OWNER) == REALM);
+  CHECK(atomic_load(&realm.gone, NULL, NULL) == 0 &&
+        (atomic_load(&realm.held[0]) & SHIM_MUTEX_OWNER) == REALM);
   dispatch_semaphore_signal(realm.end);
   CHECK(pthread_join(thread, NULL) == 0);
 
@@ -348,7 +349,7 @@ static void death_of_a_realm(void) {
     else if (CHECK(event.kind == SHIM_EVENT_ERROR && event.value == SHIM_ERROR_INVALID)) ends++;
   }
   CHECK(replies == CLIENTS && ends == CLIENTS + 1);
-  CHECK(atomic_load(&realm.gone) == 1);
+  CHECK(atomic_load(&realm.gone, NULL, NULL) == 1);
   CHECK(shim_mutex_wait(&realm.held, OTHER, 0, 0) == SHIM_MUTEX_LOCKED_ABANDONED);
   CHECK((atomic_load(&realm.wanted[0]) & SHIM_MUTEX_OWNER) == 0);
   for (int i = 0; i < CLIENTS; i++) shim_link_release(clients[i]);

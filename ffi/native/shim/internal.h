@@ -81,6 +81,10 @@ void shim_turn_force(void *words);
 /* The same for those who wait for any lock. */
 void shim_turn_force_all(void *turns);
 
+/* The ways of shim_wait_any where the kernel cannot sleep on several words, and where it can sleep on none. */
+int32_t shim_sleep_on_threads(const shim_sleep *sleeps, uint32_t number, uint64_t deadline);
+void shim_sleep_by_pauses(const shim_sleep *sleeps, uint32_t number, uint64_t deadline);
+
 /* locks.c: releases what a dead owner held, and wakes nobody. */
 void shim_locks_abandon(shim_locks *locks, uint32_t owner);
 

@@ -138,7 +138,7 @@ static void *run_sleeper(void *argument) {
 }
 
 /* Ends when the first of them does. All threads have ended when it returns: the words may be unmapped. */
-static int32_t sleep_on_threads(const shim_sleep *sleeps, uint32_t number, uint64_t deadline) {
+int32_t shim_sleep_on_threads(const shim_sleep *sleeps, uint32_t number, uint64_t deadline) {
   struct sleepers all = {.deadline = deadline};
   struct sleeper sleepers[SHIM_MAX_SLEEPS];
   pthread_t threads[SHIM_MAX_SLEEPS];
@@ -173,7 +173,7 @@ static int32_t sleep_on_threads(const shim_sleep *sleeps, uint32_t number, uint6
 }
 
 /* Where the kernel sleeps on no word: looks again after pauses that grow to a millisecond, as shim_wait_on does. */
-static void sleep_by_pauses(const shim_sleep *sleeps, uint32_t number, uint64_t deadline) {
+void shim_sleep_by_pauses(const shim_sleep *sleeps, uint32_t number, uint64_t deadline) {
   /* Not for longer, since a wake that changes no word is not seen. */
   const uint64_t end = shim_now() + SHIM_LOOK_AGAIN;
   if (deadline > end) deadline = end;
@@ -190,7 +190,7 @@ int32_t shim_wait_any(const shim_sleep *sleeps, uint32_t count, double milliseco
   uint64_t deadline = shim_deadline(milliseconds), now = shim_now();
   if (deadline <= now) return 0;
   if (!shim_wait_is_native()) {
-    sleep_by_pauses(sleeps, count, deadline);
+    shim_sleep_by_pauses(sleeps, count, deadline);
     return 0;
   }
   if (count == 1) {
@@ -202,5 +202,5 @@ int32_t shim_wait_any(const shim_sleep *sleeps, uint32_t count, double milliseco
     if (sleep_in_kernel(sleeps, count, deadline)) return 0;
     atomic_store(&is_old, true);
   }
-  return sleep_on_threads(sleeps, count, deadline);
+  return shim_sleep_on_threads(sleeps, count, deadline);
 }

@@ -2,6 +2,7 @@ import type { Library } from "../../ffi/load.ts";
 import type { Address } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import { describeError } from "../../ffi/errno.ts";
+import { PeerGoneError } from "./errors.ts";
 import { MutexSource } from "./mutex_source.ts";
 import type { Turns } from "./turns.ts";
 import { type Waitable, type WaitSource, waitSource } from "./wait_source.ts";
@@ -22,6 +23,9 @@ const Result = { busy: 0, locked: 1, abandoned: 2, timedOut: 3, cancelled: 4 } a
 
 /** `SHIM_MUTEX_OWNER`: the bits of the word with the number of the owner that holds it. */
 const OWNER = 0x3fff_ffff;
+
+/** How long a synchronous wait sleeps before it looks whether its server is gone, in milliseconds. */
+const LOOK_AGAIN = 200;
 
 /** A mutex that is held; `using` unlocks it. */
 export interface LockGuard extends Disposable {
@@ -71,6 +75,8 @@ export interface MutexPlace {
   readonly turns: Turns;
   /** The number of this end of the link, given by the server; never 0. */
   readonly owner: number;
+  /** A word that ends synchronous waits when it is not 0; without one, a mutex outlives its server. */
+  readonly gone?: Address | null;
 }
 
 /**
@@ -98,6 +104,7 @@ export class Mutex implements Waitable {
   readonly #shim: Library["shim"];
   readonly #word: Address;
   readonly #turns: Turns;
+  readonly #gone: Address | null;
   readonly #owner: number;
   readonly #name: string;
   readonly #waiters: Waiter[] = [];
@@ -114,6 +121,7 @@ export class Mutex implements Waitable {
     this.#shim = place.queue.library.shim;
     this.#word = place.word;
     this.#turns = place.turns;
+    this.#gone = place.gone ?? null;
     this.#owner = place.owner;
     this.#name = name;
   }
@@ -181,10 +189,29 @@ export class Mutex implements Waitable {
     if (result === Result.busy) {
       // This realm may hold it through another object for the same region, which was opened twice.
       if ((this.#shim.shim_word_load(this.#word) & OWNER) === this.#owner) throw this.#blocksItself();
-      result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
+      result = this.#waitSync(spin, milliseconds);
     }
     if (result === Result.timedOut) throw this.#timeoutError(milliseconds);
     return this.#take(result);
+  }
+
+  #waitSync(spin: number, milliseconds: number): number {
+    const gone = this.#gone;
+    if (gone === null) return this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
+    const deadline = milliseconds < 0 ? Infinity : performance.now() + milliseconds;
+    for (;;) {
+      const left = Math.max(deadline - performance.now(), 0);
+      const slice = Math.min(left, LOOK_AGAIN);
+      const result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, slice);
+      if (result !== Result.timedOut || left === slice) return result;
+      this.#checkServer();
+    }
+  }
+
+  /** Ends waits where the server is gone, which XPC's thread may know before this realm's event loop does. */
+  #checkServer(): void {
+    if (this.#gone === null || this.#shim.shim_word_load(this.#gone) === 0) return;
+    throw new PeerGoneError(`Cannot lock "${this.#name}": the server is gone`);
   }
 
   /**
@@ -206,6 +233,7 @@ export class Mutex implements Waitable {
     return new MutexSource(place, () => {
       const guard = this.tryLock();
       if (guard !== undefined) this.#unadopted = guard;
+      else this.#checkServer();
       return guard !== undefined;
     });
   }
@@ -223,11 +251,13 @@ export class Mutex implements Waitable {
 
   /**
    * @internal Fails all waiting calls, unlocks the mutex and ends the native wait. Afterwards the word may be
-   * unmapped.
+   * unmapped. With an error for a reason, the calls fail with that, and the mutex stays as it is.
    */
   async close(reason: string | Error): Promise<void> {
     if (this.#closed !== undefined) return await this.#idle?.promise;
-    if (this.#held) this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
+    // With an error, the server is gone: the holder goes on to believe that it is alone, and so it stays.
+    const isInOrder = typeof reason === "string";
+    if (this.#held && isInOrder) this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
     this.#closed = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#closedError(reason));
     this.#turns.ring(); // the waits for several things look, and find it closed

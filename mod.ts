@@ -7,7 +7,8 @@
  * installs a launch agent once: `deno run -A jsr:@xpc/shmem/agent install`.
  *
  * A server makes regions. A {@linkcode WritableRegion} has views that write; a {@linkcode ReadableRegion} has views that
- * only read. Each has revisions ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}.
+ * only read. Each has revisions ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}. A
+ * service may have locks of its own, too: see {@linkcode Lock}.
  *
  * @example The server writes
  * ```ts
@@ -47,6 +48,8 @@
  * | `UnmapViewOfFile`, `CloseHandle` | `region.close()`, or `await using` |
  * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
  * | `ReleaseMutex` | `guard.unlock()`, or `using` |
+ * | `CreateMutex`, `CreateSemaphore`, `CreateEvent` | `serve(name, { locks })`, {@linkcode Client.lock} |
+ * | `WaitForMultipleObjects` | {@linkcode waitAny} |
  * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
  *
  * @module
@@ -54,7 +57,7 @@
 export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
 export type { BrokerSelection } from "./src/broker/broker_client.ts";
 export type { EventSpec, LockKind, LockSpec, SemaphoreSpec } from "./src/link/lock_spec.ts";
-export { AutoResetEvent, ManualResetEvent } from "./src/exchange/events.ts";
+export { AutoResetEvent, LockEvent, ManualResetEvent } from "./src/exchange/events.ts";
 export { Lock } from "./src/exchange/lock.ts";
 export type { AnyLock, LockKinds } from "./src/exchange/locks.ts";
 export { MutexLock } from "./src/exchange/mutex_lock.ts";
@@ -63,7 +66,13 @@ export { Semaphore } from "./src/exchange/semaphore.ts";
 export { type RegionAfter, waitAny, waitAnySync } from "./src/exchange/wait_any.ts";
 export type { Waitable } from "./src/sync/wait_source.ts";
 export type { RegionOptions } from "./src/link/served_region.ts";
-export { Client, connect, type ConnectOptions, type LockOptions, type OpenOptions } from "./src/service/client.ts";
+export {
+  Client,
+  connect,
+  type ConnectOptions,
+  type LockOptions,
+  type OpenOptions,
+} from "./src/service/client.ts";
 export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
 export { NameTakenError } from "./src/service/errors.ts";

@@ -5,14 +5,19 @@ import { type Waitable, type WaitSource, waitSource } from "../sync/wait_source.
 import type { SyncWaitOptions, WaitOptions } from "../sync/waiting.ts";
 import { Lock } from "./lock.ts";
 
-/** What both kinds of events have in common. */
-abstract class LockEvent extends Lock implements Waitable {
+/** What {@linkcode ManualResetEvent} and {@linkcode AutoResetEvent} have in common. */
+export abstract class LockEvent extends Lock implements Waitable {
   readonly #taking: Taking<true>;
 
   /** @internal */
   constructor(linked: LinkedLock) {
     super(linked);
-    this.#taking = new Taking(linked.native!, { mode: Mode.take, doing: "wait for", take: () => true, drops: true });
+    this.#taking = new Taking(linked.native!, {
+      mode: Mode.take,
+      doing: "wait for",
+      take: () => true,
+      drops: true,
+    });
   }
 
   /** Whether it is set now. */

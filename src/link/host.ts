@@ -15,7 +15,14 @@ import {
   type PeerCredentials,
   type XpcRecord,
 } from "../xpc/mod.ts";
-import { ALL_TURNS_AT, LOCK_BYTES, MUTEX_OWNER, SERVER_BYTES, SERVER_OWNER, serverParkedAt } from "./layout.ts";
+import {
+  ALL_TURNS_AT,
+  LOCK_BYTES,
+  MUTEX_OWNER,
+  SERVER_BYTES,
+  SERVER_OWNER,
+  serverParkedAt,
+} from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import type { LinkedRegion } from "./linked_region.ts";
 import { IndexTable } from "./index_table.ts";

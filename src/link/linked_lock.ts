@@ -44,7 +44,12 @@ export class LinkedLock {
    * @param onClose called once, when the lock has been closed
    * @throws {Error} if no memory is left
    */
-  constructor(end: LinkEnd, facts: LockFacts, mapping: Mapping | undefined, onClose: (lock: LinkedLock) => void) {
+  constructor(
+    end: LinkEnd,
+    facts: LockFacts,
+    mapping: Mapping | undefined,
+    onClose: (lock: LinkedLock) => void,
+  ) {
     this.name = facts.name;
     this.index = facts.index;
     this.kind = facts.kind;
@@ -95,7 +100,9 @@ export class LinkedLock {
   async #close(): Promise<void> {
     this.#ended.resolve(undefined);
     const { ownedLocks, queue: { library: { shim } } } = this.#end;
-    if (this.native !== undefined && ownedLocks !== null) shim.shim_locks_remove(ownedLocks, this.native.handle);
+    if (this.native !== undefined && ownedLocks !== null) {
+      shim.shim_locks_remove(ownedLocks, this.native.handle);
+    }
     this.native?.close();
     await this.mutex?.close("the lock is closed");
     this.mapping?.close();

@@ -49,7 +49,8 @@ export class RevisionSource implements WaitSource {
   park(check: (trouble?: Error) => void): void {
     // Ends also when the revisions do: the wait looks then, and finds why.
     const look = (): true | undefined => {
-      return this.#ended || this.#place.life.ended !== undefined || this.#revision() !== this.#after || undefined;
+      return this.#ended || this.#place.life.ended !== undefined || this.#revision() !== this.#after ||
+        undefined;
     };
     this.#parking = new Parking(this.#place, this.#after, look, undefined);
     this.#parking.promise.then((found) => {

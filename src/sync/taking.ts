@@ -134,7 +134,11 @@ export class Taking<T> {
   #timeoutError(milliseconds: number): DOMException {
     const { name, handle } = this.#lock;
     const pid = this.#shim.shim_lock_holder(handle);
-    return timeoutError(`${this.#kind.doing} "${name}"`, milliseconds, pid === 0 ? "" : `: process ${pid} holds it`);
+    return timeoutError(
+      `${this.#kind.doing} "${name}"`,
+      milliseconds,
+      pid === 0 ? "" : `: process ${pid} holds it`,
+    );
   }
 
   async #enqueue(milliseconds: number, signal: AbortSignal | undefined): Promise<T> {

@@ -35,7 +35,11 @@ function poll(sources: readonly WaitSource[], asks: boolean): number | undefined
 }
 
 /** Takes the first that is ready within some microseconds; nothing else runs in this realm meanwhile. */
-function spinFor(sources: readonly WaitSource[], shim: Library["shim"], microseconds: number): number | undefined {
+function spinFor(
+  sources: readonly WaitSource[],
+  shim: Library["shim"],
+  microseconds: number,
+): number | undefined {
   const end = shim.shim_clock() + microseconds * 1000;
   for (;;) {
     const index = poll(sources, false);
@@ -109,8 +113,9 @@ export function waitForAnySync(sources: readonly WaitSource[], options: SyncWait
     const { shim } = sources[0]!.queue.library;
     const deadline = milliseconds < 0 ? Infinity : shim.shim_clock() / 1e6 + milliseconds;
     const spinning = spin === SPIN_ONLY ? Infinity : spin;
-    const index = spinFor(sources, shim, milliseconds < 0 ? spinning : Math.min(spinning, milliseconds * 1000)) ??
-      (spin === SPIN_ONLY ? undefined : sleep(sources, shim, deadline));
+    const index =
+      spinFor(sources, shim, milliseconds < 0 ? spinning : Math.min(spinning, milliseconds * 1000)) ??
+        (spin === SPIN_ONLY ? undefined : sleep(sources, shim, deadline));
     if (index === undefined) throw timeoutError(doing(sources.length), milliseconds);
     return index;
   } finally {

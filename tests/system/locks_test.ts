@@ -1,6 +1,14 @@
 /** Locks of every kind between processes: exclusion, deaths, timeouts, and waits for several. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { connect, type LockSpec, PeerGoneError, serve, type Server, waitAny, waitAnySync } from "../../mod.ts";
+import {
+  connect,
+  type LockSpec,
+  PeerGoneError,
+  serve,
+  type Server,
+  waitAny,
+  waitAnySync,
+} from "../../mod.ts";
 import { load } from "../../ffi/load.ts";
 import { App, brokerName, RemoteError, uniqueName } from "../support/process.ts";
 
@@ -211,13 +219,19 @@ for (const sync of [false, true]) {
       () => server.call("give", { lock: "one" }),
       () => server.call("commit", { region: "frame" }),
     ];
-    await assertRejects(() => client.call("any", { items, sync, timeout: 20 }), RemoteError, "one of 6 things");
+    await assertRejects(
+      () => client.call("any", { items, sync, timeout: 20 }),
+      RemoteError,
+      "one of 6 things",
+    );
     for (const [index, make] of makeReady.entries()) {
       const waiting = client.call("any", { items, sync });
       await make();
       assertEquals(await waiting, index + 1);
       const lock = items[index + 1]!;
-      if (index === 1 || index === 2 || index === 3) assertEquals(await client.call("adopt", { lock }), false);
+      if (index === 1 || index === 2 || index === 3) {
+        assertEquals(await client.call("adopt", { lock }), false);
+      }
       // Held by the client from now on, so that it is not ready again.
     }
     assertEquals(await server.call("tryTake", { lock: "catalog", mode: "read" }), false, "the client writes");
@@ -316,11 +330,15 @@ async function until(is: () => Promise<boolean>): Promise<void> {
 
 /* ------------------------------------------------------------------------------------ in one process ---- */
 
-async function open(): Promise<AsyncDisposable & { server: Server; client: Awaited<ReturnType<typeof connect>> }> {
+async function open(): Promise<
+  AsyncDisposable & { server: Server; client: Awaited<ReturnType<typeof connect>> }
+> {
   await using stack = new AsyncDisposableStack();
   const name = uniqueName("locks");
   const broker = { service: brokerName() };
-  const server = stack.use(await serve(name, { locks: LOCKS, regions: { frame: { byteLength: 64 } }, broker }));
+  const server = stack.use(
+    await serve(name, { locks: LOCKS, regions: { frame: { byteLength: 64 } }, broker }),
+  );
   const client = stack.use(await connect(name, { broker }));
   const held = stack.move();
   return { server, client, [Symbol.asyncDispose]: () => held.disposeAsync() };
@@ -442,7 +460,11 @@ Deno.test("waitAny() with regions: what was told is not told again, and `after` 
   const waiting = waitAny([{ region: frame, after: 1 }]);
   server.region("frame").commit();
   assertEquals(await waiting, 0);
-  const closing = assertRejects(() => waitAny([ready, { region: frame, after: 2 }]), TypeError, "it is closed");
+  const closing = assertRejects(
+    () => waitAny([ready, { region: frame, after: 2 }]),
+    TypeError,
+    "it is closed",
+  );
   await frame.close();
   await closing;
 });
@@ -457,7 +479,11 @@ Deno.test("locks that are none, and things that nobody can wait for, are refused
   await assertRejects(() => wrong({ semaphore: 0 }), RangeError, "from 1 to 1024");
   await assertRejects(() => wrong({ semaphore: 1025 }), RangeError, "from 1 to 1024");
   await assertRejects(() => wrong({ event: "manual", set: 1 }), TypeError, "`set`");
-  await assertRejects(() => wrong({ event: "manual", semaphore: 1 }), TypeError, 'Cannot make the lock "wrong"');
+  await assertRejects(
+    () => wrong({ event: "manual", semaphore: 1 }),
+    TypeError,
+    'Cannot make the lock "wrong"',
+  );
   await assertRejects(() => client.lock("nowhere"), Deno.errors.NotFound, 'the server has "device"');
   await assertRejects(() => client.lock("device", "rwlock"), TypeError, "its server has made it");
   assertThrows(() => server.lock("nowhere"), Deno.errors.NotFound);

@@ -32,7 +32,10 @@ async function start({ server, client }: Pair): Promise<{
   const pair = await Setting.pair({ server, client });
   for (const lock of LOCKS) await pair.server.run("putlock", ...lock);
   await open(pair.client);
-  return { ...pair, another: async (implementation) => await open(await pair.setting.client(implementation)) };
+  return {
+    ...pair,
+    another: async (implementation) => await open(await pair.setting.client(implementation)),
+  };
 }
 
 /** The tests of locks. */
@@ -45,7 +48,9 @@ export const lockTests: readonly PairTest[] = [
       assertEquals(await client.refused("openlock", "nowhere"), "not_found");
       const third = await another(C);
       for (const [lock, mode] of EXCLUSIVE) {
-        for (const [holder, waiter] of [[server, client], [client, server], [client, third], [third, client]]) {
+        for (
+          const [holder, waiter] of [[server, client], [client, server], [client, third], [third, client]]
+        ) {
           assertEquals(await holder!.run("try", lock, mode), ["locked"]);
           assertEquals(await waiter!.run("try", lock, mode), ["busy"]);
           assertEquals(await waiter!.refused("take", lock, mode, 20), "timeout");
@@ -88,13 +93,19 @@ export const lockTests: readonly PairTest[] = [
       await using _ = setting;
       const third = await another(C);
       for (const [setter, waiter] of [[server, client], [client, server]] as const) {
-        const all = [await waiter.blocked("take", "ready", "-", -1), await third.blocked("take", "ready", "-", -1)];
+        const all = [
+          await waiter.blocked("take", "ready", "-", -1),
+          await third.blocked("take", "ready", "-", -1),
+        ];
         await setter.run("set", "ready");
         for (const { answer } of all) assertEquals(await answer, ["locked"]);
         await waiter.run("reset", "ready");
         assertEquals(await setter.run("try", "ready", "-"), ["busy"]);
         let passed = 0;
-        const ones = [await waiter.blocked("take", "tick", "-", -1), await third.blocked("take", "tick", "-", -1)]
+        const ones = [
+          await waiter.blocked("take", "tick", "-", -1),
+          await third.blocked("take", "tick", "-", -1),
+        ]
           .map(async ({ answer }) => {
             await answer;
             passed++;
@@ -114,7 +125,9 @@ export const lockTests: readonly PairTest[] = [
       await using _ = setting;
       for (const survivor of [server, await another(pair.client), await another(C)]) {
         const dying = await another(pair.client);
-        for (const [lock, mode] of EXCLUSIVE) assertEquals(await dying.run("take", lock, mode, -1), ["locked"]);
+        for (const [lock, mode] of EXCLUSIVE) {
+          assertEquals(await dying.run("take", lock, mode, -1), ["locked"]);
+        }
         const waiting = await Promise.all(
           EXCLUSIVE.map(([lock, mode]) => survivor.blocked("take", lock, mode, -1)),
         );

@@ -7,7 +7,9 @@
  * installs a launch agent once: `deno run -A jsr:@xpc/shmem/agent install`.
  *
  * A server makes regions. A {@linkcode WritableRegion} has views that write; a {@linkcode ReadableRegion} has views that
- * only read. Both take a {@linkcode layout} too, which names the fields of a structure. Each has revisions ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}.
+ * only read. Both take a {@linkcode layout} too, which names the fields of a structure. Each has revisions
+ * ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}. A service may have locks of its own,
+ * too: see {@linkcode Lock}.
  *
  * @example The server writes
  * ```ts
@@ -47,6 +49,8 @@
  * | `UnmapViewOfFile`, `CloseHandle` | `region.close()`, or `await using` |
  * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
  * | `ReleaseMutex` | `guard.unlock()`, or `using` |
+ * | `CreateMutex`, `CreateSemaphore`, `CreateEvent` | `serve(name, { locks })`, {@linkcode Client.lock} |
+ * | `WaitForMultipleObjects` | {@linkcode waitAny} |
  * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
  * | `WM_COPYDATA`, a named pipe beside the mapping | {@linkcode Client.request}, {@linkcode Client.send}, {@linkcode Server.peers} |
  * | looking for a mapping by its name | {@linkcode exists}, {@linkcode list}, {@linkcode watch} |
@@ -67,11 +71,21 @@ export type {
   ReadOnlyLayoutView,
 } from "./src/layout/types.ts";
 export type { BrokerSelection } from "./src/broker/broker_client.ts";
+export type { EventSpec, LockKind, LockSpec, SemaphoreSpec } from "./src/link/lock_spec.ts";
+export { AutoResetEvent, LockEvent, ManualResetEvent } from "./src/exchange/events.ts";
+export { Lock } from "./src/exchange/lock.ts";
+export type { AnyLock, LockKinds } from "./src/exchange/locks.ts";
+export { MutexLock } from "./src/exchange/mutex_lock.ts";
+export { type LockSide, RwLock } from "./src/exchange/rw_lock.ts";
+export { Semaphore } from "./src/exchange/semaphore.ts";
+export { type RegionAfter, waitAny, waitAnySync } from "./src/exchange/wait_any.ts";
+export type { Waitable } from "./src/sync/wait_source.ts";
 export type { RegionOptions } from "./src/link/served_region.ts";
 export {
   Client,
   connect,
   type ConnectOptions,
+  type LockOptions,
   type OpenOptions,
   type OpenStreamOptions,
 } from "./src/service/client.ts";

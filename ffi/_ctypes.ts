@@ -9,6 +9,8 @@ import type {
   DispatchQueue,
   ShimAudience,
   ShimLink,
+  ShimLock,
+  ShimLocks,
   ShimOwner,
   ShimQueue,
   ShimRing,
@@ -40,6 +42,10 @@ export const streamWriter = "pointer" as Typed<ShimStreamWriter>;
 export const streamReader = "pointer" as Typed<ShimStreamReader>;
 /** `shim_ring *` */
 export const ring = "pointer" as Typed<ShimRing>;
+/** `shim_lock *` */
+export const lock = "pointer" as Typed<ShimLock>;
+/** `shim_locks *` */
+export const locks = "pointer" as Typed<ShimLocks>;
 /** `void *` into mapped memory */
 export const memory = "pointer" as Typed<Address>;
 /** `const char *` that C owns */

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "15b4f02d310263f957cc011b3576c7ab32b7f3b5eba1e8512a3202f9df21d54b",
-    byteLength: 79952,
+    sha256: "914e173661c7c20f31e418d3ffa9563d0309d474dd4024876653603643970d85",
+    byteLength: 81424,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "36ffeba5e57d89aaa642619ad400706ba2c42fe67829a089525b563306a5b9d6",
-    byteLength: 39944,
+    sha256: "3d1ba68767df89c24565a949ee03d50e1fff8228dbade3a07238f59570ec809b",
+    byteLength: 45470,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a07f5f56f309414d2c12c1f7f4b3d2549083b71dce1f7c7214075c79cb71836e",
-    byteLength: 117360,
+    sha256: "115af5b3e2bc96c2a3942bb4978c47893f53c679192a64c7688e62a1c7ecf79f",
+    byteLength: 124784,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "3f1ed546347984867729863a1181f22232852a7d03fb11c4e7924a7ef6f296de",
-    byteLength: 119168,
+    sha256: "a319cbeee453ab074662ccc34b88fe24967e40063b52149cccb7d93082f224bf",
+    byteLength: 126992,
   },
 };

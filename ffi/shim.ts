@@ -7,6 +7,8 @@ import {
   audience,
   buffer,
   link,
+  lock,
+  locks,
   memory,
   object,
   owner,
@@ -50,8 +52,11 @@ export const shim = {
   shim_link_forget_death: { parameters: [link, "pointer"], result: "void" },
 
   // owner.c
-  /** `mutexes`, `revisions`, `stride`, `count`, `owner`, `gone` */
-  shim_owner_create: { parameters: [memory, memory, "u32", "u32", "u32", memory], result: owner },
+  /** `mutexes`, `revisions`, `stride`, `count`, `owner`, `gone`, `turns`, `locks` */
+  shim_owner_create: {
+    parameters: [memory, memory, "u32", "u32", "u32", memory, memory, locks],
+    result: owner,
+  },
   shim_owner_free: { parameters: [owner], result: "void" },
   shim_owner_dead: { parameters: [owner], result: memory },
   /** The function that `shim_link_on_death` is to call. */
@@ -88,7 +93,6 @@ export const shim = {
   /** `word`, `owner`, `spin`, `milliseconds` */
   shim_mutex_wait: { parameters: [memory, "u32", "u32", "f64"], result: "i32" },
   shim_mutex_holder: { parameters: [memory], result: "u32" },
-  shim_mutex_unlock: { parameters: [memory, "u32"], result: "i32" },
   shim_mutex_abandon: { parameters: [memory, "u32"], result: "i32" },
 
   // waiter.c
@@ -97,6 +101,39 @@ export const shim = {
   /** `queue`, `request`, `revision`, `parked`, `after`, `milliseconds` */
   shim_revision_wait_async: { parameters: [queue, "u32", memory, memory, "f64", "f64"], result: "i32" },
   shim_wait_cancel: { parameters: [queue, "u32"], result: "void" },
+
+  // turns.c
+  /** `words`, `who` */
+  shim_turn_ask: { parameters: [memory, "u32"], result: "void" },
+  /** `words`, `turns` */
+  shim_turn_give: { parameters: [memory, memory], result: "void" },
+  /** `words`, `turns`, `owner` */
+  shim_turn_unlock: { parameters: [memory, memory, "u32"], result: "i32" },
+  /** `sleeps`, `count`, `milliseconds` */
+  shim_wait_any: { parameters: [buffer, "u32", "f64"], result: "i32" },
+
+  // locks.c
+  /** `words`, `turns`, `memory`, `kind`, `limit`, `owner` */
+  shim_lock_create: { parameters: [memory, memory, memory, "u32", "u32", "u32"], result: lock },
+  shim_lock_free: { parameters: [lock], result: "void" },
+  /** `lock`, `mode`, `claimed` */
+  shim_lock_try: { parameters: [lock, "u32", "bool"], result: "i32" },
+  shim_lock_unclaim: { parameters: [lock], result: "void" },
+  /** `lock`, `mode`, `gone`, `spin`, `milliseconds` */
+  shim_lock_wait: { parameters: [lock, "u32", memory, "u32", "f64"], result: "i32" },
+  /** `lock`, `mode`, `place` */
+  shim_lock_release: { parameters: [lock, "u32", "i32"], result: "i32" },
+  shim_lock_set: { parameters: [lock], result: "void" },
+  shim_lock_reset: { parameters: [lock], result: "void" },
+  shim_lock_count: { parameters: [lock], result: "u32" },
+  shim_lock_holder: { parameters: [lock], result: "u32" },
+  /** `lock`, `mode` */
+  shim_lock_blocks_itself: { parameters: [lock, "u32"], result: "bool" },
+  shim_locks_create: { parameters: [], result: locks },
+  shim_locks_free: { parameters: [locks], result: "void" },
+  /** `locks`, `lock` */
+  shim_locks_add: { parameters: [locks, lock], result: "void" },
+  shim_locks_remove: { parameters: [locks, lock], result: "void" },
 
   // revisions.c
   shim_audience_create: { parameters: [], result: audience },
@@ -110,6 +147,8 @@ export const shim = {
   shim_revision_wake: { parameters: [audience, memory, "u32"], result: "void" },
   shim_revision_park: { parameters: [memory], result: "void" },
   shim_revision_unpark: { parameters: [memory], result: "void" },
+  /** `parked`, `sleeps` */
+  shim_revision_count_thread: { parameters: [memory, "bool"], result: "void" },
   /** `revision`, `parked`, `gone`, `after`, `spin`, `milliseconds` */
   shim_revision_wait: { parameters: [memory, memory, memory, "f64", "u32", "f64"], result: "f64" },
 
@@ -198,6 +237,25 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_mutex_wait_async",
   "shim_revision_wait_async",
   "shim_wait_cancel",
+  "shim_turn_ask",
+  "shim_turn_give",
+  "shim_wait_any",
+  "shim_lock_create",
+  "shim_lock_free",
+  "shim_lock_try",
+  "shim_lock_unclaim",
+  "shim_lock_wait",
+  "shim_lock_release",
+  "shim_lock_set",
+  "shim_lock_reset",
+  "shim_lock_count",
+  "shim_lock_holder",
+  "shim_lock_blocks_itself",
+  "shim_locks_create",
+  "shim_locks_free",
+  "shim_locks_add",
+  "shim_locks_remove",
+  "shim_revision_count_thread",
   "shim_audience_free",
   "shim_audience_set_bell",
   "shim_audience_remove",

@@ -30,6 +30,10 @@ export type ShimStreamWriter = Handle<"shim_stream_writer">;
 export type ShimStreamReader = Handle<"shim_stream_reader">;
 /** `shim_ring *`. */
 export type ShimRing = Handle<"shim_ring">;
+/** `shim_lock *`. */
+export type ShimLock = Handle<"shim_lock">;
+/** `shim_locks *`. */
+export type ShimLocks = Handle<"shim_locks">;
 /** An address in mapped memory. */
 export type Address = Handle<"memory">;
 /** A NUL-terminated string of C. */

@@ -29,6 +29,16 @@ const NAMES: Readonly<Record<string, string>> = {
   SHMEM_SERVER_PARKED_AT: "serverParkedAt",
   SHMEM_LOCK_MUTEX_AT: "mutexAt",
   SHMEM_LOCK_REVISION_AT: "sharedRevisionAt",
+  SHMEM_LOCK_WAITING_AT: "waitingAt",
+  SHMEM_LOCK_TURNS_AT: "turnsAt",
+  SHMEM_ALL_TURNS_AT: "ALL_TURNS_AT",
+  SHMEM_WAITING_THREAD: "WAITING_THREAD",
+  SHMEM_WAITING_REALM: "WAITING_REALM",
+  SHMEM_MAX_HOLDERS: "MAXIMUM_HOLDERS",
+  SHMEM_LOCK_OWNER: "LOCK_OWNER",
+  SHMEM_LOCK_ABANDONED: "LOCK_ABANDONED",
+  SHMEM_LOCK_CLAIMED: "LOCK_CLAIMED",
+  SHMEM_LOCK_MEMORY_BYTES: "LOCK_MEMORY_BYTES",
   SHMEM_CLIENT_PARKED_AT: "clientParkedAt",
   SHMEM_CLIENT_GONE_AT: "GONE_AT",
   SHMEM_TILES_HEADER_BYTES: "TILES_HEADER_BYTES",
@@ -108,7 +118,7 @@ async function readNames(zig: Zig, root: string): Promise<Macro[]> {
   const args = ["cc", "-Iffi/native/include", ...includes, "-E", "-dM", "-x", "c", "/dev/null"];
   const { stdout } = await runZig(zig, args, "read the names in shmem_layout.h", root);
   const matches = new TextDecoder().decode(stdout).matchAll(
-    /^#define (SHMEM_\w+|SHIM_(?:MUTEX|PARKED)_\w+)(\()?/gm,
+    /^#define (SHMEM_\w+|SHIM_(?:MUTEX|PARKED|WAITING)_\w+)(\()?/gm,
   );
   return [...matches].map(([, name, bracket]) => ({ name: name!, indexed: bracket !== undefined }));
 }

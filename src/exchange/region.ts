@@ -8,10 +8,11 @@ import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
 import type { Mutex } from "../sync/mutex.ts";
 import type { ByteRange, CopiedChanges, CopyChangesOptions } from "../sync/tiles.ts";
+import { type Waitable, type WaitSource, waitSource } from "../sync/wait_source.ts";
 import type { SyncWaitOptions } from "../sync/waiting.ts";
 
 /** What writable and read-only regions have in common. */
-export abstract class Region implements AsyncDisposable {
+export abstract class Region implements AsyncDisposable, Waitable {
   /** The name. */
   readonly name: string;
   /** The length, in bytes. */
@@ -24,6 +25,8 @@ export abstract class Region implements AsyncDisposable {
   readonly tileBytes: number;
   /** @internal */
   protected readonly linked: LinkedRegion;
+  /** The last revision that `waitAny()` told of. */
+  #told = 0;
 
   /** @internal */
   constructor(linked: LinkedRegion) {
@@ -190,6 +193,12 @@ export abstract class Region implements AsyncDisposable {
     options: CopyChangesOptions = {},
   ): CopiedChanges {
     return this.linked.copyChanges(target, lastRevision, options);
+  }
+
+  /** @internal For `waitAny()`: by default after the revision that it told of last. */
+  [waitSource](after?: number): WaitSource {
+    if (after !== undefined) return this.linked.revisions.source(after, () => {});
+    return this.linked.revisions.source(this.#told, (revision) => this.#told = revision);
   }
 
   /**

@@ -4,6 +4,7 @@ import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
 import { goneError } from "../sync/revision_place.ts";
 import { isTileBytes } from "../sync/tiles.ts";
+import { Turns } from "../sync/turns.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import {
@@ -20,11 +21,14 @@ import { CommitNotes } from "./commit_notes.ts";
 import { type RegionDescription, regionsIn } from "./description.ts";
 import { IncompatibleError } from "./errors.ts";
 import {
+  ALL_TURNS_AT,
   bytesBehind,
   CLIENT_BYTES,
   clientParkedAt,
   GONE_AT,
   LOCK_BYTES,
+  LOCK_MEMORY_BYTES,
+  MAXIMUM_HOLDERS,
   MAXIMUM_REGIONS,
   MUTEX_OWNER,
   mutexAt,
@@ -35,6 +39,8 @@ import {
   STRIDE,
 } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
+import { LinkedLock } from "./linked_lock.ts";
+import { isLockKind } from "./lock_spec.ts";
 import { LinkedRegion } from "./linked_region.ts";
 import { Inbox, type MessageHandlers } from "./messages_inbox.ts";
 import { Outbox, TO_CLIENT, TO_SERVER } from "./messages_outbox.ts";
@@ -93,6 +99,9 @@ export class ClientLink implements LinkEnd {
   readonly gone: Address;
   /** What this side sends of requests and messages. */
   readonly outbox: Outbox;
+  readonly turns: Turns;
+  /** A client releases nothing for a dead server: the locks end with it. */
+  readonly ownedLocks = null;
   readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #undo: Undo;
@@ -148,6 +157,8 @@ export class ClientLink implements LinkEnd {
         count: MAXIMUM_REGIONS,
         owner: SERVER_OWNER,
         gone: words.word(GONE_AT),
+        turns: welcome.locks.word(ALL_TURNS_AT, 8),
+        locks: null,
       }),
     );
     serverBell.join(welcome.server);
@@ -181,6 +192,7 @@ export class ClientLink implements LinkEnd {
     this.owner = welcome.owner;
     this.audience = audience;
     this.gone = words.word(GONE_AT);
+    this.turns = new Turns(queue, welcome.locks.word(ALL_TURNS_AT, 8));
     this.bell = bell;
     this.outbox = new Outbox(connection, TO_SERVER);
     this.#connection = connection;
@@ -247,6 +259,37 @@ export class ClientLink implements LinkEnd {
   /** Asks for all regions. */
   async describe(signal: AbortSignal | undefined): Promise<RegionDescription[]> {
     return regionsIn(await this.ask({ op: "describe" }, signal));
+  }
+
+  /**
+   * Opens a lock.
+   *
+   * @throws {Deno.errors.NotFound} if the server has no such lock
+   * @throws {IncompatibleError} if the answer is not valid
+   * @throws {ConnectionError} if the server is gone
+   */
+  async lock(name: string, signal: AbortSignal | undefined): Promise<LinkedLock> {
+    const reply = await this.ask({ op: "lock", name }, signal);
+    try {
+      const index = integerOf(reply["index"], MAXIMUM_REGIONS - 1);
+      const limit = integerOf(reply["limit"], MAXIMUM_HOLDERS);
+      const { kind, memory } = reply;
+      if (
+        index === undefined || limit === undefined || !isLockKind(kind) ||
+        (kind === "mutex" ? memory !== undefined : !(memory instanceof SharedMemory)) ||
+        (kind === "semaphore") !== (limit > 0)
+      ) throw new IncompatibleError(`Cannot open "${name}": the server's answer is not of this version`);
+      this.check(name);
+      using undo = new DisposableStack();
+      const mapping = memory instanceof SharedMemory
+        ? undo.use(Mapping.open(memory, LOCK_MEMORY_BYTES, { name }))
+        : undefined;
+      const lock = new LinkedLock(this, { name, index, kind, limit }, mapping, (closed) => this.drop(closed));
+      undo.move();
+      return this.keep(lock);
+    } finally {
+      disposeValue(reply);
+    }
   }
 
   /**
@@ -320,6 +363,7 @@ export class ClientLink implements LinkEnd {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#opened].map((opened) => opened.close()));
+    await this.turns.close();
     // It is we who leave: what the server holds stays held.
     this.#serverDeath[Symbol.dispose]();
     await this.#connection.close();

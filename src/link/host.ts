@@ -1,7 +1,8 @@
-import type { ShimAudience } from "../../ffi/types.ts";
+import type { ShimAudience, ShimLocks } from "../../ffi/types.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { type Bell, BellListeners } from "../sync/bell_listeners.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
+import { Turns } from "../sync/turns.ts";
 import type { ConnectionHandlers } from "../xpc/connection.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import { EventQueue } from "../xpc/event_queue.ts";
@@ -14,12 +15,22 @@ import {
   type PeerCredentials,
   type XpcRecord,
 } from "../xpc/mod.ts";
-import { LOCK_BYTES, MUTEX_OWNER, SERVER_BYTES, SERVER_OWNER, serverParkedAt } from "./layout.ts";
+import {
+  ALL_TURNS_AT,
+  LOCK_BYTES,
+  MUTEX_OWNER,
+  SERVER_BYTES,
+  SERVER_OWNER,
+  serverParkedAt,
+} from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import type { LinkedRegion } from "./linked_region.ts";
 import { ChannelTable } from "./channel_table.ts";
 import { IndexTable } from "./index_table.ts";
 import { MessagesPart, type ServerMessages } from "./messages_part.ts";
+import type { LinkedLock } from "./linked_lock.ts";
+import type { LockSpec } from "./lock_spec.ts";
+import { LockTable } from "./lock_table.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { BELLS, checkHello, LinkRefusal } from "./protocol.ts";
 import { RegionTable } from "./region_table.ts";
@@ -49,6 +60,7 @@ interface SharedWords {
   readonly server: Mapping;
   readonly locks: Mapping;
   readonly audience: ShimAudience;
+  readonly ownedLocks: ShimLocks;
 }
 
 /**
@@ -62,6 +74,8 @@ export class Host implements LinkEnd {
   readonly owner = SERVER_OWNER;
   readonly audience: ShimAudience;
   readonly bell: Bell;
+  readonly turns: Turns;
+  readonly ownedLocks: ShimLocks;
   readonly gone = null;
   readonly #options: HostOptions;
   readonly #indexes = new IndexTable();
@@ -71,6 +85,7 @@ export class Host implements LinkEnd {
   readonly channels: ChannelTable;
   readonly #table: RegionTable;
   readonly #messages: MessagesPart;
+  readonly #locks: LockTable;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
   readonly #links = new Map<Connection, ServerLink>();
@@ -94,7 +109,10 @@ export class Host implements LinkEnd {
     const audience = shim.shim_audience_create();
     if (audience === null) throw new Error("Cannot serve: no memory is left");
     undo.defer(() => shim.shim_audience_free(audience));
-    const host = new Host(queue, options, { server, locks, audience });
+    const ownedLocks = shim.shim_locks_create();
+    if (ownedLocks === null) throw new Error("Cannot serve: no memory is left");
+    undo.defer(() => shim.shim_locks_free(ownedLocks));
+    const host = new Host(queue, options, { server, locks, audience, ownedLocks });
     host.#listener = await Listener.anonymous((connection, peer) => host.#accept(connection, peer), {
       requirement: options.requirement,
     });
@@ -102,11 +120,13 @@ export class Host implements LinkEnd {
     return host;
   }
 
-  private constructor(queue: EventQueue, options: HostOptions, { server, locks, audience }: SharedWords) {
+  private constructor(queue: EventQueue, options: HostOptions, shared: SharedWords) {
     this.queue = queue;
-    this.server = server;
-    this.locks = locks;
-    this.audience = audience;
+    this.server = shared.server;
+    this.locks = shared.locks;
+    this.audience = shared.audience;
+    this.ownedLocks = shared.ownedLocks;
+    this.turns = new Turns(queue, shared.locks.word(ALL_TURNS_AT, 8));
     this.bell = {
       ready: () => {
         this.#giveBells();
@@ -119,8 +139,9 @@ export class Host implements LinkEnd {
     this.#table = new RegionTable(this, this.#indexes);
     this.streams = new StreamTable(this, this.#indexes);
     this.channels = new ChannelTable(this, this.#indexes);
+    this.#locks = new LockTable(this, this.#indexes);
     this.#messages = new MessagesPart(options.messages);
-    this.#parts = [this.#table, this.streams, this.channels, this.#messages];
+    this.#parts = [this.#table, this.streams, this.channels, this.#locks, this.#messages];
     this.#relay = new Relay(this);
   }
 
@@ -162,6 +183,21 @@ export class Host implements LinkEnd {
     this.#relay.exclude(index);
   }
 
+  /** The names of the locks. */
+  get lockNames(): string[] {
+    return this.#locks.names;
+  }
+
+  /** A lock: see {@linkcode LockTable.get}. */
+  lock(name: string): LinkedLock {
+    return this.#locks.get(name);
+  }
+
+  /** Adds a lock: see {@linkcode LockTable.add}. */
+  async addLock(name: string, spec: LockSpec): Promise<LinkedLock> {
+    return await this.#locks.add(name, spec);
+  }
+
   parkedWord(index: number): ParkedWord {
     let word = this.#parked.get(index);
     if (word === undefined) {
@@ -179,6 +215,8 @@ export class Host implements LinkEnd {
     await Promise.all(this.#parts.map((part) => part.close()));
     await this.#listener?.close();
     await Promise.all(this.#ending);
+    await this.turns.close();
+    this.queue.library.shim.shim_locks_free(this.ownedLocks);
     this.queue.library.shim.shim_audience_free(this.audience);
     this.locks.close();
     this.server.close();

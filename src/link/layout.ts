@@ -39,7 +39,7 @@ export const PARKED_THREAD = 2;
 export const SERVER_BYTES = MAXIMUM_REGIONS * STRIDE + MAXIMUM_REGIONS * 4;
 
 /** The length of the locks, in bytes. */
-export const LOCK_BYTES = MAXIMUM_REGIONS * STRIDE;
+export const LOCK_BYTES = MAXIMUM_REGIONS * STRIDE + STRIDE;
 
 /** The length of a client's words, in bytes. */
 export const CLIENT_BYTES = MAXIMUM_REGIONS * 4 + STRIDE;
@@ -73,6 +73,40 @@ export function mutexAt(index: number): number {
 export function sharedRevisionAt(index: number): number {
   return index * STRIDE + 8;
 }
+
+/** Where the word that says who waits for a mutex or another lock is in the locks: 32 bits. */
+export function waitingAt(index: number): number {
+  return index * STRIDE + 16;
+}
+
+/** Where the turns of a mutex or another lock are in the locks: 64 bits. */
+export function turnsAt(index: number): number {
+  return index * STRIDE + 24;
+}
+
+/** Where the turns of all locks together are in the locks: 64 bits. */
+export const ALL_TURNS_AT = MAXIMUM_REGIONS * STRIDE;
+
+/** The bit of a waiting word that says that a thread sleeps on the turns of the lock. */
+export const WAITING_THREAD = 1;
+
+/** The bit of a waiting word that says that an event loop is to be woken, by the turns of all locks. */
+export const WAITING_REALM = 2;
+
+/** The most who hold one lock at a time: readers of a read-write lock, units of a semaphore. */
+export const MAXIMUM_HOLDERS = 1024;
+
+/** The bits of the state of a read-write lock that say who its writer is. */
+export const LOCK_OWNER = 0x3fff_ffff;
+
+/** The bit of that state that says that the last writer died while it held the lock. */
+export const LOCK_ABANDONED = 0x4000_0000;
+
+/** The bit of that state that says that the writer waits for the readers to go. */
+export const LOCK_CLAIMED = 0x8000_0000;
+
+/** The length of the memory of a lock that is no mutex, in bytes. */
+export const LOCK_MEMORY_BYTES = STRIDE + MAXIMUM_HOLDERS * 8;
 
 /** Where a client's parked word for a region is in its words: 32 bits. */
 export function clientParkedAt(index: number): number {

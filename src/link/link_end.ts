@@ -1,7 +1,8 @@
-import type { Address, ShimAudience } from "../../ffi/types.ts";
+import type { Address, ShimAudience, ShimLocks } from "../../ffi/types.ts";
 import type { Mapping } from "../memory/mapping.ts";
 import type { Bell } from "../sync/bell_listeners.ts";
 import type { ParkedWord } from "../sync/parked_word.ts";
+import type { Turns } from "../sync/turns.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 
 /** One end of a link: what all regions of it have in common. */
@@ -16,6 +17,10 @@ export interface LinkEnd {
   readonly owner: number;
   /** The waiters at the other ends. */
   readonly audience: ShimAudience;
+  /** What tells this end that a lock may be had. */
+  readonly turns: Turns;
+  /** The locks that the dead at the other ends are to release; `null` where their end is that of the locks. */
+  readonly ownedLocks: ShimLocks | null;
   /** What wakes this end. */
   readonly bell: Bell;
   /** The word that becomes 1 when the other end is gone; `null` where there are several other ends. */

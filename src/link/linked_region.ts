@@ -33,11 +33,11 @@ export interface RegionFacts {
 
 /** The mutex of a region; `undefined` where this end has none: for clients of a region that they may only read. */
 function mutexOf(end: LinkEnd, { name, index, clients }: RegionFacts): Mutex | undefined {
-  const { queue, owner, locks, server } = end;
-  if (clients === "write") return new Mutex({ queue, owner, word: locks.word(mutexAt(index)) }, name);
+  const { queue, owner, locks, server, turns } = end;
+  if (clients === "write") return new Mutex({ queue, owner, turns, word: locks.word(mutexAt(index)) }, name);
   // In memory that clients cannot write: the server never waits for what a client it does not trust could hold.
   if (owner === SERVER_OWNER) {
-    return new Mutex({ queue, owner, word: server.word(serverMutexAt(index)) }, name);
+    return new Mutex({ queue, owner, turns, word: server.word(serverMutexAt(index)) }, name);
   }
   return undefined;
 }

@@ -4,6 +4,7 @@ import { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { type Connection, FileDescriptor, type SharedMemory } from "../xpc/mod.ts";
 import {
+  ALL_TURNS_AT,
   CLIENT_BYTES,
   clientParkedAt,
   MAXIMUM_REGIONS,
@@ -54,6 +55,8 @@ export class ServerLink {
         count: MAXIMUM_REGIONS,
         owner,
         gone: null,
+        turns: locks.word(ALL_TURNS_AT, 8),
+        locks: end.ownedLocks,
       }),
     );
     const parked = this.#words.word(clientParkedAt(0));

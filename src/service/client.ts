@@ -12,6 +12,7 @@ import { type FrameOrder, StreamReader } from "../exchange/stream_reader.ts";
 import {
   checkChannelOpenOptions,
   checkConnectOptions,
+  checkLockOptions,
   checkOpenOptions,
   checkStreamOpenOptions,
 } from "./options.ts";
@@ -24,6 +25,8 @@ import { checkMessageOptions, type MessageOptions } from "../link/messages_outbo
 import { PeerGoneError } from "../sync/errors.ts";
 import { signalOf, spinOf } from "../sync/waiting.ts";
 import { ClientMessages } from "./client_messages.ts";
+import { type AnyLock, checkKind, type LockKinds, wrapLock } from "../exchange/locks.ts";
+import type { LockKind } from "../link/lock_spec.ts";
 import { type Found, ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
@@ -102,6 +105,12 @@ export interface OpenStreamOptions {
    * @default {50}
    */
   spin?: number | undefined;
+}
+
+/** Options of {@linkcode Client.lock}. */
+export interface LockOptions {
+  /** Ends the wait for the server, where it is gone. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -431,7 +440,38 @@ export class Client implements AsyncDisposable {
     return signals.length === 1 ? this.#stop.signal : AbortSignal.any(signals);
   }
 
-  /** Closes every region and the connection. Idempotent. */
+  /**
+   * Opens a lock, waiting for a server if the last one is gone.
+   *
+   * @param name its name
+   * @param kind its kind, so that its type is known
+   * @param options when to give up
+   * @returns the lock, which belongs to the caller and is closed with the client at the latest
+   * @throws {Deno.errors.NotFound} if the server has no such lock
+   * @throws {TypeError} if it is of another kind, the client is closed, or an option is not valid
+   * @throws {Error} as of {@linkcode open}
+   * @throws the signal's reason, if it aborts first
+   */
+  lock<K extends LockKind>(name: string, kind: K, options?: LockOptions): Promise<LockKinds[K]>;
+  /**
+   * Opens a lock of any kind; `lock.kind` tells which.
+   *
+   * @param name its name
+   * @param kind left out
+   * @param options when to give up
+   * @returns the lock
+   */
+  lock(name: string, kind?: undefined, options?: LockOptions): Promise<AnyLock>;
+  async lock(name: string, kind?: LockKind, options: LockOptions = {}): Promise<AnyLock> {
+    checkLockOptions(name, options);
+    const { signal } = options;
+    const linked = await this.#onLink(signal, (link, until) => link.lock(name, until));
+    if (kind !== undefined && linked.kind !== kind) await linked.close();
+    checkKind(name, linked.kind, kind);
+    return wrapLock(linked);
+  }
+
+  /** Closes every region, every lock and the connection. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkLockName, checkLockSpec } from "../link/lock_spec.ts";
 import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
 import { checkChannelOptions } from "../link/channel_options.ts";
 import { checkStreamOptions } from "../link/stream_options.ts";
@@ -49,6 +50,18 @@ function checkCommon(doing: string, options: Options): void {
 }
 
 /**
+ * Checks the name and the options of `lock`.
+ *
+ * @throws {TypeError} if one is not valid; the message names it
+ */
+export function checkLockOptions(name: unknown, options: unknown): void {
+  checkLockName(name);
+  const doing = `open the lock "${name}"`;
+  checkObject(doing, options);
+  check(doing, options, "signal", isSignal, "an AbortSignal");
+}
+
+/**
  * Checks the options of `serve` and `join`, the regions among them.
  *
  * @throws {TypeError} or {RangeError} if one is not valid; the message names it
@@ -56,16 +69,21 @@ function checkCommon(doing: string, options: Options): void {
 export function checkServeOptions(name: string, options: unknown): void {
   const doing = `serve "${name}"`;
   checkObject(doing, options);
-  const { regions, streams, channels } = options;
-  const isAlone = streams === undefined && channels === undefined;
+  const { regions, streams, channels, locks } = options;
+  const isAlone = streams === undefined && channels === undefined && locks === undefined;
   if (regions !== undefined || isAlone) checkTable(doing, "regions", regions);
   if (streams !== undefined) checkTable(doing, "streams", streams);
   if (channels !== undefined) checkTable(doing, "channels", channels);
+  if (locks !== undefined) checkTable(doing, "locks", locks);
   const isPolicy = (value: unknown): boolean => value === "reject" || value === "replace";
   check(doing, options, "message", isFunction, "a function that takes messages");
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
   checkCommon(doing, options);
+  for (const [lock, spec] of Object.entries(locks ?? {})) {
+    checkLockName(lock);
+    checkLockSpec(lock, spec);
+  }
   for (const [region, regionOptions] of Object.entries(regions ?? {})) {
     checkRegionName(region);
     checkRegionOptions(region, regionOptions);

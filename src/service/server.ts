@@ -5,6 +5,8 @@ import { type BrokerEvent, RefusedError, type RegisterReply } from "../broker/re
 import { hashSchema } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
 import type { LinkedRegion } from "../link/linked_region.ts";
+import type { LinkedLock } from "../link/linked_lock.ts";
+import type { LockKind, LockSpec } from "../link/lock_spec.ts";
 import type { RegionOptions } from "../link/served_region.ts";
 import type { StreamOptions } from "../link/stream_options.ts";
 import type { ChannelOptions } from "../link/channel_options.ts";
@@ -12,6 +14,7 @@ import type { LinkedChannel } from "../link/linked_channel.ts";
 import { Channel } from "../exchange/channel.ts";
 import { ChannelHub } from "../exchange/channel_hub.ts";
 import type { ConnectedClient } from "../exchange/connected_client.ts";
+import { type AnyLock, checkKind, type LockKinds, wrapLock } from "../exchange/locks.ts";
 import { WritableRegion } from "../exchange/region.ts";
 import { LoopTurns } from "../sync/loop_turns.ts";
 import { StreamWriter } from "../exchange/stream_writer.ts";
@@ -24,7 +27,7 @@ export interface ServeOptions extends ServerHandlers {
   /**
    * The regions, by name. More can be added later.
    *
-   * @default {{}} where there are streams or channels
+   * @default {{}} where there are streams, channels or locks
    */
   regions?: Readonly<Record<string, RegionOptions>> | undefined;
   /**
@@ -39,6 +42,12 @@ export interface ServeOptions extends ServerHandlers {
    * @default {{}}
    */
   channels?: Readonly<Record<string, ChannelOptions>> | undefined;
+  /**
+   * The locks, by name, each of its kind. More can be added later.
+   *
+   * @default {{}}
+   */
+  locks?: Readonly<Record<string, LockSpec>> | undefined;
   /**
    * What to do if another app serves the name: fail, or take its place (the other server ends).
    *
@@ -73,6 +82,7 @@ export class Server implements AsyncDisposable {
   readonly #streams = new Map<string, StreamWriter>();
   readonly #wrappedChannels = new WeakMap<LinkedChannel, Channel>();
   readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
+  readonly #wrappedLocks = new WeakMap<LinkedLock, AnyLock>();
   #generation = 0;
   /** The last event that a registration was replaced whose own reply has not come yet. */
   #replacedEarly: { generation: number; pid: number } | undefined;
@@ -259,6 +269,53 @@ export class Server implements AsyncDisposable {
     return channel;
   }
 
+  /** The names of the locks. */
+  get locks(): string[] {
+    return this.#host.lockNames;
+  }
+
+  /**
+   * A lock.
+   *
+   * @param name its name
+   * @param kind its kind, so that its type is known
+   * @returns the lock, which the server closes
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if it is of another kind
+   */
+  lock<K extends LockKind>(name: string, kind: K): LockKinds[K];
+  /**
+   * A lock of any kind; `lock.kind` tells which.
+   *
+   * @param name its name
+   * @returns the lock
+   */
+  lock(name: string): AnyLock;
+  lock(name: string, kind?: LockKind): AnyLock {
+    const linked = this.#host.lock(name);
+    checkKind(name, linked.kind, kind);
+    return this.#wrapLock(linked);
+  }
+
+  /**
+   * Adds a lock.
+   *
+   * @param name its name, 1 to 128 characters
+   * @param spec its kind
+   * @returns the lock, which the server closes
+   * @throws {TypeError} if there is one of that name, it is no kind of lock, or the server is closed
+   * @throws {RangeError} if a semaphore is too large, or the service shares 256 things already
+   */
+  async addLock(name: string, spec: LockSpec): Promise<AnyLock> {
+    return this.#wrapLock(await this.#host.addLock(name, spec));
+  }
+
+  #wrapLock(linked: LinkedLock): AnyLock {
+    let lock = this.#wrappedLocks.get(linked);
+    if (lock === undefined) this.#wrappedLocks.set(linked, lock = wrapLock(linked));
+    return lock;
+  }
+
   #wrap(linked: LinkedRegion): WritableRegion {
     let region = this.#wrapped.get(linked);
     if (region === undefined) this.#wrapped.set(linked, region = new WritableRegion(linked));
@@ -393,6 +450,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     for (const [channel, channelOptions] of Object.entries(options.channels ?? {})) {
       host.channels.add(channel, channelOptions);
     }
+    for (const [lock, spec] of Object.entries(options.locks ?? {})) await host.addLock(lock, spec);
   } catch (error) {
     await host.close();
     throw error;

@@ -3,6 +3,10 @@ import type { Address } from "../../ffi/types.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import { describeError } from "../../ffi/errno.ts";
 import { inWords } from "../xpc/in_words.ts";
+import { PeerGoneError } from "./errors.ts";
+import { MutexSource } from "./mutex_source.ts";
+import type { Turns } from "./turns.ts";
+import { type Waitable, type WaitSource, waitSource } from "./wait_source.ts";
 import { startTimer } from "../xpc/timer.ts";
 import {
   MAX_SPIN_ON_LOOP,
@@ -36,6 +40,9 @@ export interface LockState {
 /** One for all calls: an object for each would take longer than the lock. */
 const INTACT: LockState = Object.freeze({ abandoned: false });
 const ABANDONED: LockState = Object.freeze({ abandoned: true });
+
+/** How long a synchronous wait sleeps before it looks whether its server is gone, in milliseconds. */
+const LOOK_AGAIN = 200;
 
 /** A mutex that is held; `using` unlocks it. */
 export interface LockGuard extends Disposable {
@@ -90,10 +97,14 @@ interface Waiter {
 export interface MutexPlace {
   /** The events of this realm. */
   readonly queue: EventQueue;
-  /** The word. Behind it lies a word with the pid of the process that locked it last. */
+  /** The word. Behind it lie the pid of the process that locked it last, and who waits for a turn. */
   readonly word: Address;
+  /** The turns of all locks of the service. */
+  readonly turns: Turns;
   /** The number of this end of the link, given by the server; never 0. */
   readonly owner: number;
+  /** A word that ends synchronous waits when it is not 0; without one, a mutex outlives its server. */
+  readonly gone?: Address | null;
 }
 
 /**
@@ -115,17 +126,21 @@ export interface MutexPlace {
  * }
  * ```
  */
-export class Mutex {
+export class Mutex implements Waitable {
   readonly #events: EventQueue;
   // Kept here rather than in the place: an uncontended lock takes no longer than a few steps through objects.
   readonly #shim: Library["shim"];
   readonly #word: Address;
+  readonly #turns: Turns;
+  readonly #gone: Address | null;
   readonly #owner: number;
   readonly #name: string;
   readonly #waiters: Waiter[] = [];
   #held = false;
+  /** What `waitAny()` took and nobody adopted. */
+  #unadopted: LockGuard | undefined;
   #request: number | undefined; // of the native wait for the first waiter
-  #closed: string | undefined;
+  #closed: string | Error | undefined;
   #idle: PromiseWithResolvers<void> | undefined; // resolved when the native wait has ended, for close()
 
   /** @internal */
@@ -133,6 +148,8 @@ export class Mutex {
     this.#events = place.queue;
     this.#shim = place.queue.library.shim;
     this.#word = place.word;
+    this.#turns = place.turns;
+    this.#gone = place.gone ?? null;
     this.#owner = place.owner;
     this.#name = name;
   }
@@ -204,7 +221,7 @@ export class Mutex {
     if (result === Result.busy) {
       // This realm may hold it through another object for the same region, which was opened twice.
       if ((this.#shim.shim_word_load(this.#word) & MUTEX_OWNER) === this.#owner) throw this.#blocksItself();
-      result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
+      result = this.#waitSync(spin, milliseconds);
     }
     if (result === Result.timedOut) throw this.#timeoutError(milliseconds);
     return result;
@@ -307,25 +324,72 @@ export class Mutex {
     return await fn(guard.abandoned ? ABANDONED : INTACT);
   }
 
+  #waitSync(spin: number, milliseconds: number): number {
+    const gone = this.#gone;
+    if (gone === null) return this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, milliseconds);
+    const deadline = milliseconds < 0 ? Infinity : performance.now() + milliseconds;
+    for (;;) {
+      const left = Math.max(deadline - performance.now(), 0);
+      const slice = Math.min(left, LOOK_AGAIN);
+      const result = this.#shim.shim_mutex_wait(this.#word, this.#owner, spin, slice);
+      if (result !== Result.timedOut || left === slice) return result;
+      this.#checkServer();
+    }
+  }
+
+  /** Ends waits where the server is gone, which XPC's thread may know before this realm's event loop does. */
+  #checkServer(): void {
+    if (this.#gone === null || this.#shim.shim_word_load(this.#gone) === 0) return;
+    throw new PeerGoneError(`Cannot lock "${this.#name}": the server is gone`);
+  }
+
+  /**
+   * Gives the guard of a lock that `waitAny()` has taken.
+   *
+   * @returns the guard, once
+   * @throws {TypeError} if `waitAny()` has not taken it
+   */
+  adopt(): LockGuard {
+    const guard = this.#unadopted;
+    if (guard === undefined) throw new TypeError(`Cannot adopt "${this.#name}": no waitAny() has taken it`);
+    this.#unadopted = undefined;
+    return guard;
+  }
+
+  /** @internal */
+  [waitSource](): WaitSource {
+    const place = { queue: this.#events, words: this.#word, turns: this.#turns };
+    return new MutexSource(place, () => {
+      const guard = this.tryLock();
+      if (guard !== undefined) this.#unadopted = guard;
+      else this.#checkServer();
+      return guard !== undefined;
+    });
+  }
+
   /** @internal For the guard. */
   unlock(): void {
     this.#held = false;
+    this.#unadopted = undefined;
     if (this.#closed === undefined) {
       // Fails where the server is gone and declared this end dead: then another holds it by now.
-      this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+      this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
       if (this.#waiters.length > 0) this.#next();
     }
   }
 
   /**
    * @internal Fails all waiting calls, unlocks the mutex and ends the native wait. Afterwards the word may be
-   * unmapped.
+   * unmapped. With an error for a reason, the calls fail with that, and the mutex stays as it is.
    */
-  async close(reason: string): Promise<void> {
+  async close(reason: string | Error): Promise<void> {
     if (this.#closed !== undefined) return await this.#idle?.promise;
-    if (this.#held) this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+    // With an error, the server is gone: the holder goes on to believe that it is alone, and so it stays.
+    const isInOrder = typeof reason === "string";
+    if (this.#held && isInOrder) this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
     this.#closed = reason;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(new TypeError(this.#message()));
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#closedError(reason));
+    this.#turns.ring(); // the waits for several things look, and find it closed
     if (this.#request !== undefined) {
       this.#idle = Promise.withResolvers();
       this.#cancel();
@@ -353,12 +417,12 @@ export class Mutex {
     return timeoutError(doing, milliseconds, why);
   }
 
-  #message(): string {
-    return `Cannot lock "${this.#name}": ${this.#closed}`;
+  #closedError(reason: string | Error): Error {
+    return typeof reason === "string" ? new TypeError(`Cannot lock "${this.#name}": ${reason}`) : reason;
   }
 
   #check(): void {
-    if (this.#closed !== undefined) throw new TypeError(this.#message());
+    if (this.#closed !== undefined) throw this.#closedError(this.#closed);
   }
 
   #take(result: number): LockGuard {
@@ -430,6 +494,7 @@ export class Mutex {
   /** Releases a lock that nobody here waits for any more. Its next holder is told if it was abandoned before. */
   #release(result: number): void {
     if (result === Result.abandoned) this.#shim.shim_mutex_abandon(this.#word, this.#owner);
-    else this.#shim.shim_mutex_unlock(this.#word, this.#owner);
+    else this.#shim.shim_turn_unlock(this.#word, this.#turns.word, this.#owner);
+    if (result === Result.abandoned) this.#shim.shim_turn_give(this.#word, this.#turns.word);
   }
 }

@@ -1,5 +1,5 @@
 import type { Library } from "../../ffi/load.ts";
-import type { Address, ShimOwner } from "../../ffi/types.ts";
+import type { Address, ShimLocks, ShimOwner } from "../../ffi/types.ts";
 
 /** The words that change when an owner of locks dies. */
 export interface OwnedWords {
@@ -15,6 +15,10 @@ export interface OwnedWords {
   readonly owner: number;
   /** A word that becomes 1 for threads of ours that wait, or `null`. */
   readonly gone: Address | null;
+  /** The turns of all locks. */
+  readonly turns: Address;
+  /** Other locks that it may hold, or `null`. */
+  readonly locks: ShimLocks | null;
 }
 
 /** What calls a native function when the other side dies: a connection. */
@@ -43,9 +47,18 @@ export class OwnerDeath implements Disposable {
    * @throws {Error} if no memory is left
    */
   constructor(library: Library, link: Mortal, words: OwnedWords) {
-    const { mutexes, revisions, stride, count, owner, gone } = words;
+    const { mutexes, revisions, stride, count, owner, gone, turns, locks } = words;
     const { shim } = library;
-    const handle = shim.shim_owner_create(mutexes, revisions, stride, count, owner, gone);
+    const handle = shim.shim_owner_create(
+      mutexes,
+      revisions,
+      stride,
+      count,
+      owner,
+      gone,
+      turns,
+      locks,
+    );
     if (handle === null) throw new Error("Cannot watch the owner of locks: no memory is left");
     this.#library = library;
     this.#handle = handle;

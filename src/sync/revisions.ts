@@ -1,4 +1,6 @@
 import { Changes, type ChangesOptions } from "./changes.ts";
+import { RevisionSource } from "./revision_source.ts";
+import type { WaitSource } from "./wait_source.ts";
 import { goneError, type Life, type RevisionPlace } from "./revision_place.ts";
 import type { ByteRange, Tiles } from "./tiles.ts";
 import { millisecondsOf, revisionOf, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
@@ -51,6 +53,12 @@ export class Revisions {
       this.#check();
     }
     throw timeoutError(`see a change of "${name}"`, milliseconds);
+  }
+
+  /** For one wait for several things: ready when the revision is not `after`. */
+  source(after: number, tell: (revision: number) => void): WaitSource {
+    revisionOf(after, "after");
+    return new RevisionSource({ ...this.#place, life: this.#life }, after, tell);
   }
 
   /** Gives the newest revision whenever it changed. */

@@ -6,6 +6,7 @@
 import { ownBroker } from "../support/process.ts";
 import { clientTests } from "./link/clients.ts";
 import { deathTests } from "./link/deaths.ts";
+import { lockTests } from "./link/locks.ts";
 import { mutexTests } from "./link/mutexes.ts";
 import { openingTests } from "./link/opening.ts";
 import { IMPLEMENTATIONS } from "./link/parties.ts";
@@ -15,7 +16,7 @@ import { waitingTests } from "./link/waits.ts";
 // The party in C is written for Linux, where a test can have a broker of its own too.
 const ignore = !ownBroker;
 
-const tests = [...openingTests, ...waitingTests, ...mutexTests, ...deathTests];
+const tests = [...openingTests, ...waitingTests, ...mutexTests, ...lockTests, ...deathTests];
 
 for (const implementation of IMPLEMENTATIONS) {
   for (const [side, sideTests] of [["server", serverTests], ["client", clientTests]] as const) {

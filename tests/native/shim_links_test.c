@@ -349,7 +349,7 @@ static void killed(void) {
   shim_event event;
   REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
   shim_link *peer = event.link;
-  shim_owner *owner = shim_owner_create(words, NULL, 128, 2, 5, &words[64]);
+  shim_owner *owner = shim_owner_create(words, NULL, 128, 2, 5, &words[64], NULL, NULL);
   REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_death_call(), owner) == 0);
   shim_link_activate(peer);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));
@@ -382,8 +382,8 @@ static void owners(void) {
   struct pair pair = open_pair();
   _Atomic uint32_t words[3] = {1, 2, 1};
   _Atomic uint32_t gone = 0;
-  shim_owner *first = shim_owner_create(words, NULL, 4, 3, 1, &gone),
-             *second = shim_owner_create(words, NULL, 4, 3, 2, NULL);
+  shim_owner *first = shim_owner_create(words, NULL, 4, 3, 1, &gone, NULL, NULL),
+             *second = shim_owner_create(words, NULL, 4, 3, 2, NULL, NULL, NULL);
   REQUIRE(first != NULL && second != NULL);
   CHECK(shim_link_on_death(pair.link, shim_owner_death_call(), first) == 0);
   shim_link_forget_death(pair.link, first);

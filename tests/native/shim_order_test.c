@@ -156,7 +156,7 @@ static void death_not_held_back(void) {
   struct inbox *inbox = open_inbox();
   shim_link *link = open_fake(inbox);
   _Atomic uint32_t held = 5, gone = 0;
-  shim_owner *owner = shim_owner_create(&held, NULL, 4, 1, 5, &gone);
+  shim_owner *owner = shim_owner_create(&held, NULL, 4, 1, 5, &gone, NULL, NULL);
   REQUIRE(owner != NULL && order_link_on_death(link, shim_owner_death_call(), owner) == 0);
   xpc_object_t message = xpc_dictionary_create_empty();
   CHECK(order_link_request(link, message, 0) == 0);

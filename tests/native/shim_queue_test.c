@@ -319,7 +319,7 @@ static void death_of_a_realm(void) {
   shim_event event;
   REQUIRE(expect(inbox, &event, SHIM_EVENT_PEER, listener));
   shim_link *peer = event.link;
-  shim_owner *owner = shim_owner_create(&realm.held, NULL, 0, 1, REALM, &realm.gone);
+  shim_owner *owner = shim_owner_create(&realm.held, NULL, 0, 1, REALM, &realm.gone, NULL, NULL);
   REQUIRE(owner != NULL && shim_link_on_death(peer, shim_owner_death_call(), owner) == 0);
   shim_link_activate(peer);
   REQUIRE(expect(inbox, &event, SHIM_EVENT_MESSAGE, peer));

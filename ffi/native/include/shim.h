@@ -30,7 +30,7 @@ extern "C" {
 #define SHIM_EXPORT __attribute__((visibility("default")))
 
 /* Raised whenever a function, an event or a layout in this header changes incompatibly. */
-#define SHIM_VERSION 2u
+#define SHIM_VERSION 3u
 SHIM_EXPORT uint32_t shim_version(void);
 
 /* ---------------------------------------------------------------- event_queue.c: a queue of events ----- */
@@ -153,15 +153,17 @@ SHIM_EXPORT void shim_link_forget_death(shim_link *link, void *context);
 /* ------------------------------------------------ owner.c: the death of an owner of locks ---- */
 
 typedef struct shim_owner shim_owner;
+typedef struct shim_locks shim_locks; /* locks.c */
 
 /*
  * What to do when `owner` dies: each of the `count` mutexes that lie `stride` bytes apart from `mutexes` on and
  * that it holds is abandoned (shim_mutex_abandon); the threads that wait for one of the `count` revisions from
- * `revisions` (may be NULL) on look again; the word `gone` (may be NULL) becomes 1. NULL when no memory can be had. The words
- * stay mapped until shim_owner_free.
+ * `revisions` (may be NULL) on look again; the word `gone` (may be NULL) becomes 1. What it held of `locks` (may be
+ * NULL) is released. With `turns` (may be NULL), the words are those of locks, and all who wait for a turn look again.
+ * NULL when no memory can be had. The words stay mapped until shim_owner_free.
  */
 SHIM_EXPORT shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count,
-                                          uint32_t owner, void *gone);
+                                          uint32_t owner, void *gone, void *turns, shim_locks *locks);
 /* The function that does it, for shim_link_on_death with the shim_owner as its context. */
 typedef void (*shim_death_call)(void *context);
 SHIM_EXPORT shim_death_call shim_owner_death_call(void);
@@ -276,13 +278,123 @@ SHIM_EXPORT int32_t shim_mutex_abandon(void *word, uint32_t owner);
 SHIM_EXPORT int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
                                       double milliseconds);
 
-/* The same for shim_revision_wait; value: an enum shim_wait_result. */
+/* The same for shim_revision_wait; value: an enum shim_wait_result. Without a parked word (NULL), nobody can know that
+ * somebody waits: for turns, for which one asks. */
 SHIM_EXPORT int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision, void *parked,
                                          double after, double milliseconds);
 
 /* Ends such a wait soon: its event tells that it was cancelled or, if that came first, its result. Does nothing
  * when the wait is over. */
 SHIM_EXPORT void shim_wait_cancel(shim_queue *queue, uint32_t request);
+
+/* ------------------------------------------------------------- turns.c: who waits for locks ---- */
+
+/*
+ * The words of a lock, 32 bytes of them, which begin with a mutex: the mutex, the pid of its holder, 8 bytes that are
+ * somebody else's, the waiting word, 4 unused bytes, and 64 bits: the turns. Who wants a lock of any kind and cannot
+ * have it says so in the waiting word (ask), tries once more, and then sleeps until the turns grow. Who gives a lock
+ * back looks at the waiting word; if it is not 0, a turn is given: the word becomes 0, the turns grow, and all who
+ * slept try again. So a lock that nobody waits for costs one look.
+ *
+ * A thread sleeps on the turns of the lock. An event loop may wait for many locks: a thread of the shim's sleeps for
+ * it on the turns of all locks of the service (`turns` here), by shim_revision_wait_async.
+ */
+#define SHIM_WAITING_THREAD 1u
+#define SHIM_WAITING_REALM 2u
+
+/* Says that somebody waits: before the last try. `who`: the bits. */
+SHIM_EXPORT void shim_turn_ask(void *words, uint32_t who);
+
+/* After a lock was given back: wakes those who asked. */
+SHIM_EXPORT void shim_turn_give(void *words, void *turns);
+
+/* shim_mutex_unlock, then shim_turn_give. The result of the former. */
+SHIM_EXPORT int32_t shim_turn_unlock(void *words, void *turns, uint32_t owner);
+
+/* A word to sleep on: the low half, where it has 64 bits. Read by this from JavaScript's memory. */
+typedef struct shim_sleep {
+  void *word;
+  uint32_t expected;
+  uint32_t unused;
+} shim_sleep;
+
+/* The most words to sleep on at a time. */
+#define SHIM_MAX_SLEEPS 64
+
+/* Sleeps until one of the words is woken or is not what is expected, or the time is over (below 0: never). May return
+ * for nothing: the caller looks. 0, or -EINVAL for too many words, or -EAGAIN when no thread can be had. */
+SHIM_EXPORT int32_t shim_wait_any(const shim_sleep *sleeps, uint32_t count, double milliseconds);
+
+/* ------------------------------------------- locks.c: read-write locks, semaphores, events ---- */
+
+/*
+ * Each is a `struct shmem_lock` that all sides write, with the words of a lock (see above). Who holds what is a word
+ * that names the owner, so that a death at any instruction leaves nothing that the survivors cannot mend. Whatever a
+ * hostile peer writes there, these functions touch nothing else, and their waits end by their timeouts.
+ */
+enum shim_lock_kind {
+  SHIM_LOCK_RWLOCK = 1,
+  SHIM_LOCK_SEMAPHORE = 2,
+  SHIM_LOCK_MANUAL = 3, /* an event that stays set until it is reset */
+  SHIM_LOCK_AUTO = 4,   /* an event that lets one waiter through for each time it is set */
+};
+
+enum shim_lock_mode {
+  SHIM_LOCK_TAKE = 0,  /* a read lock, a unit, the event */
+  SHIM_LOCK_WRITE = 1, /* a write lock */
+};
+
+/* What a try or a wait gives: the place of the holder, with SHIM_LOCK_TOLD where the last writer died, or one of these. */
+enum shim_lock_result {
+  SHIM_LOCK_BUSY = -1,
+  SHIM_LOCK_PENDING = -2, /* to write: no new reader comes in, and some have to go yet */
+  SHIM_LOCK_TIMED_OUT = -3,
+  SHIM_LOCK_GONE = -4,
+};
+#define SHIM_LOCK_TOLD 0x10000
+
+typedef struct shim_lock shim_lock;
+
+/*
+ * One side's handle. `words` and `turns` as above; `memory`: the struct shmem_lock; `limit`: the units of a
+ * semaphore. All of it stays mapped until shim_lock_free. NULL when no memory can be had.
+ */
+SHIM_EXPORT shim_lock *shim_lock_create(void *words, void *turns, void *memory, uint32_t kind, uint32_t limit,
+                                        uint32_t owner);
+SHIM_EXPORT void shim_lock_free(shim_lock *lock);
+
+/* Tries once. `claimed`: the caller's last try to write gave SHIM_LOCK_PENDING, and it has not unclaimed since. */
+SHIM_EXPORT int32_t shim_lock_try(shim_lock *lock, uint32_t mode, bool claimed);
+
+/* Gives up after SHIM_LOCK_PENDING. */
+SHIM_EXPORT void shim_lock_unclaim(shim_lock *lock);
+
+/* Waits; `gone` (may be NULL) ends it when it is not 0; `spin` and `milliseconds` as of shim_mutex_wait. */
+SHIM_EXPORT int32_t shim_lock_wait(shim_lock *lock, uint32_t mode, const void *gone, uint32_t spin,
+                                   double milliseconds);
+
+/* Gives back what a try or a wait gave; `place` is what that returned. 0, or -EPERM where it is not held any more. */
+SHIM_EXPORT int32_t shim_lock_release(shim_lock *lock, uint32_t mode, int32_t place);
+
+/* Sets an event, and resets it. */
+SHIM_EXPORT void shim_lock_set(shim_lock *lock);
+SHIM_EXPORT void shim_lock_reset(shim_lock *lock);
+
+/* The free units of a semaphore, the readers of a read-write lock, 1 for an event that is set. */
+SHIM_EXPORT uint32_t shim_lock_count(const shim_lock *lock);
+
+/* The pid of one who holds it, or 0: a hint for people. */
+SHIM_EXPORT uint32_t shim_lock_holder(const shim_lock *lock);
+
+/* Whether what this side holds itself keeps it from this mode for ever. */
+SHIM_EXPORT bool shim_lock_blocks_itself(const shim_lock *lock, uint32_t mode);
+
+/* Locks whose dead holders are to be released: see shim_owner_create. For any thread. NULL when no memory can be had. */
+SHIM_EXPORT shim_locks *shim_locks_create(void);
+SHIM_EXPORT void shim_locks_free(shim_locks *locks); /* when it is empty */
+SHIM_EXPORT void shim_locks_add(shim_locks *locks, shim_lock *lock);
+/* Afterwards the memory of the lock is not touched any more. */
+SHIM_EXPORT void shim_locks_remove(shim_locks *locks, shim_lock *lock);
 
 /* -------------------------------------------------------- revisions.c: commits and who is told ---- */
 
@@ -312,6 +424,9 @@ SHIM_EXPORT double shim_revision_commit(shim_audience *audience, void *revision,
 
 /* Wakes the audience as a commit does, without one: to relay the commit of another process. */
 SHIM_EXPORT void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index);
+
+/* Adds and subtracts SHIM_PARKED_THREAD: before and after a sleep by shim_wait_any. */
+SHIM_EXPORT void shim_revision_count_thread(void *parked, bool sleeps);
 
 /* Sets and clears SHIM_PARKED_BELL in a parked word of ours: before and after waiting for the doorbell. */
 SHIM_EXPORT void shim_revision_park(void *parked);

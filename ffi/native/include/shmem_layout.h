@@ -11,6 +11,8 @@
  *   the locks            the server makes them; everybody writes
  *   a client's words     each client makes its own; only that client and the server map them
  *
+ * A lock that is no mutex has a fourth one of its own, which everybody writes.
+ *
  * What belongs to one region or one stream alone lies with its data: the tiles behind the data of a region, the
  * header before the slots of a stream. A reader of a stream makes the words with its leases.
  */
@@ -48,7 +50,11 @@ struct shmem_server_region {
   uint64_t generation; /* of every region: the newest; 0: there is no such region yet */
   uint32_t mutex;      /* of a region that clients may only read: for the server's own threads */
   uint32_t holder;     /* the pid of the process that locked it last: a hint for people */
-  uint8_t unused[104]; /* 0 */
+  uint8_t unused[8];   /* 0 */
+  uint32_t waiting;    /* as in the locks, and as far behind the mutex as there */
+  uint32_t unused_too; /* 0 */
+  uint64_t turns;      /* likewise */
+  uint8_t rest[80];    /* 0 */
 };
 
 /* The server's words. */
@@ -57,18 +63,51 @@ struct shmem_server_words {
   uint32_t parked[SHMEM_MAX_REGIONS]; /* the server's parked words, one a region */
 };
 
-/* The words of one region in the locks. */
+/* The words of one region, or of one lock, in the locks. */
 struct shmem_lock_region {
-  uint32_t mutex;    /* of a region that clients may write */
+  uint32_t mutex;    /* of a region that clients may write, or a lock that is a mutex */
   uint32_t holder;   /* the pid of the process that locked it last: a hint for people */
   uint64_t revision; /* of a region that clients may write */
-  uint8_t rest[112]; /* 0 */
+  uint32_t waiting;  /* who waits for a turn: SHMEM_WAITING_THREAD, SHMEM_WAITING_REALM */
+  uint32_t unused;   /* 0 */
+  uint64_t turns;    /* grows when a lock may be had that somebody waits for */
+  uint8_t rest[96];  /* 0 */
 };
+
+/* The bits of a waiting word. */
+#define SHMEM_WAITING_THREAD 1 /* a thread sleeps on the turns of the lock */
+#define SHMEM_WAITING_REALM 2  /* an event loop is to be woken, by the turns of all locks */
 
 /* The locks. */
 struct shmem_locks {
   struct shmem_lock_region regions[SHMEM_MAX_REGIONS];
+  uint64_t turns;      /* of all locks: grows with the turns of a lock for which an event loop waits */
+  uint8_t unused[120]; /* 0 */
 };
+
+/* The most holders of one lock: readers of a read-write lock, units of a semaphore. */
+#define SHMEM_MAX_HOLDERS 1024
+
+/* The bits of the state of a read-write lock: its writer. */
+#define SHMEM_LOCK_OWNER 0x3fffffff     /* who holds it, or claims it; 0: nobody */
+#define SHMEM_LOCK_ABANDONED 0x40000000 /* the last writer died while it held the lock */
+#define SHMEM_LOCK_CLAIMED 0x80000000   /* the writer waits for the readers to go; no new one comes in */
+
+/* One who holds a lock together with others. */
+struct shmem_holder {
+  uint32_t owner; /* 0: nobody */
+  uint32_t pid;   /* a hint for people */
+};
+
+/* The memory of a lock that is no mutex. */
+struct shmem_lock {
+  uint32_t state; /* of a read-write lock: the bits above; of an event: 1 while it is set */
+  uint32_t pid;   /* of the writer: a hint for people */
+  uint32_t used;  /* of a read-write lock: holders from here on were never taken */
+  uint8_t unused[116];
+  struct shmem_holder holders[SHMEM_MAX_HOLDERS];
+};
+#define SHMEM_LOCK_MEMORY_BYTES 8320
 
 /* A client's words. */
 struct shmem_client_words {
@@ -92,8 +131,8 @@ struct shmem_tiles {
 
 /* One slot of a stream: what is known of the frame in it. */
 struct shmem_stream_slot {
-  uint64_t sequence;  /* the number of the frame; 0, or with SHMEM_STREAM_TAKING: there is none to be leased */
-  uint64_t length;    /* the bytes of the frame that are used */
+  uint64_t sequence; /* the number of the frame; 0, or with SHMEM_STREAM_TAKING: there is none to be leased */
+  uint64_t length;   /* the bytes of the frame that are used */
   uint64_t timestamp; /* the writer's: the bits of a double */
   uint8_t unused[40];
   uint64_t record[8]; /* the user's */
@@ -134,7 +173,7 @@ struct shmem_ring {
 
 /* The lengths, in bytes. */
 #define SHMEM_SERVER_BYTES 33792
-#define SHMEM_LOCK_BYTES 32768
+#define SHMEM_LOCK_BYTES 32896
 #define SHMEM_CLIENT_BYTES 1152
 
 /* Where each word is, in bytes from the beginning of its mapping. */
@@ -144,6 +183,9 @@ struct shmem_ring {
 #define SHMEM_SERVER_PARKED_AT(index) (SHMEM_MAX_REGIONS * SHMEM_STRIDE + (index)*4)
 #define SHMEM_LOCK_MUTEX_AT(index) ((index)*SHMEM_STRIDE)
 #define SHMEM_LOCK_REVISION_AT(index) ((index)*SHMEM_STRIDE + 8)
+#define SHMEM_LOCK_WAITING_AT(index) ((index)*SHMEM_STRIDE + 16)
+#define SHMEM_LOCK_TURNS_AT(index) ((index)*SHMEM_STRIDE + 24)
+#define SHMEM_ALL_TURNS_AT (SHMEM_MAX_REGIONS * SHMEM_STRIDE)
 #define SHMEM_CLIENT_PARKED_AT(index) ((index)*4)
 #define SHMEM_CLIENT_GONE_AT (SHMEM_MAX_REGIONS * 4)
 
@@ -163,12 +205,19 @@ struct shmem_ring {
   SHMEM_ASSERT_AT(struct shmem_server_words, parked[index], SHMEM_SERVER_PARKED_AT(index));                  \
   SHMEM_ASSERT_AT(struct shmem_locks, regions[index].mutex, SHMEM_LOCK_MUTEX_AT(index));                     \
   SHMEM_ASSERT_AT(struct shmem_locks, regions[index].revision, SHMEM_LOCK_REVISION_AT(index));               \
+  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].waiting, SHMEM_LOCK_WAITING_AT(index));                 \
+  SHMEM_ASSERT_AT(struct shmem_locks, regions[index].turns, SHMEM_LOCK_TURNS_AT(index));                     \
   SHMEM_ASSERT_AT(struct shmem_client_words, parked[index], SHMEM_CLIENT_PARKED_AT(index))
 
 SHMEM_ASSERT_REGION(0);
 SHMEM_ASSERT_REGION(1);
 SHMEM_ASSERT_REGION(SHMEM_MAX_REGIONS - 1);
 SHMEM_ASSERT_AT(struct shmem_client_words, gone, SHMEM_CLIENT_GONE_AT);
+SHMEM_ASSERT_AT(struct shmem_locks, turns, SHMEM_ALL_TURNS_AT);
+SHMEM_ASSERT_AT(struct shmem_lock, holders, SHMEM_STRIDE);
+/* The words of every mutex lie to each other as those of the locks do. */
+SHMEM_ASSERT_AT(struct shmem_server_region, waiting, offsetof(struct shmem_server_region, mutex) + 16);
+SHMEM_ASSERT_AT(struct shmem_server_region, turns, offsetof(struct shmem_server_region, mutex) + 24);
 SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1], 2 * SHMEM_STRIDE);
 SHMEM_ASSERT_AT(struct shmem_stream_header, slots[1].record, SHMEM_STREAM_RECORD_AT(1));
 SHMEM_ASSERT_AT(struct shmem_stream_leases, leased, SHMEM_STRIDE);
@@ -179,6 +228,7 @@ SHMEM_STATIC_ASSERT(sizeof(struct shmem_lock_region) == SHMEM_STRIDE, "the locks
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_server_words) == SHMEM_SERVER_BYTES, "the server's words");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_locks) == SHMEM_LOCK_BYTES, "the locks");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_client_words) == SHMEM_CLIENT_BYTES, "a client's words");
+SHMEM_STATIC_ASSERT(sizeof(struct shmem_lock) == SHMEM_LOCK_MEMORY_BYTES, "the memory of a lock");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_tiles) == SHMEM_TILES_HEADER_BYTES, "what tiles begin with");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_slot) == SHMEM_STRIDE, "a slot of a stream");
 SHMEM_STATIC_ASSERT(sizeof(struct shmem_stream_header) == SHMEM_STREAM_HEADER_BYTES, "a stream's header");

@@ -76,6 +76,21 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
  * SHIM_LOOK_AGAIN, since the word is not ours to change. */
 void shim_revision_recheck(void *revision);
 
+/* turns.c: has all who wait for the lock look again, whatever its words say: for the survivors of a death. */
+void shim_turn_force(void *words);
+/* The same for those who wait for any lock. */
+void shim_turn_force_all(void *turns);
+
+/* The ways of shim_wait_any where the kernel cannot sleep on several words, and where it can sleep on none. */
+int32_t shim_sleep_on_threads(const shim_sleep *sleeps, uint32_t number, uint64_t deadline);
+void shim_sleep_by_pauses(const shim_sleep *sleeps, uint32_t number, uint64_t deadline);
+
+/* locks.c: releases what a dead owner held, and wakes nobody. */
+void shim_locks_abandon(shim_locks *locks, uint32_t owner);
+
+/* mutex.c: the pid of this process. */
+uint32_t shim_own_pid(void);
+
 /* Spinning for `spin` microseconds, or until the deadline for SHIM_SPIN_ONLY. Starts as {.spin = …}. */
 typedef struct shim_spin {
   uint32_t spin;

@@ -11,7 +11,7 @@
 #include "internal.h"
 
 /* The pid of this process; getpid is a system call, which would take longer than the lock. */
-static uint32_t own_pid(void) {
+uint32_t shim_own_pid(void) {
   static _Atomic uint32_t known;
   uint32_t pid = atomic_load_explicit(&known, memory_order_relaxed);
   if (pid == 0) {
@@ -30,7 +30,7 @@ static int32_t take(_Atomic uint32_t *word, uint32_t owner, uint32_t keep, uint3
     if (atomic_compare_exchange_weak(word, &state, next)) {
       /* What the holder writes comes after: shim_tiles_copy_wait sees the one or not the other. */
       atomic_thread_fence(memory_order_release);
-      atomic_store_explicit(word + 1, own_pid(),
+      atomic_store_explicit(word + 1, shim_own_pid(),
                             memory_order_relaxed); /* for error messages of those who wait */
       return (state & SHIM_MUTEX_ABANDONED) != 0 ? SHIM_MUTEX_LOCKED_ABANDONED : SHIM_MUTEX_LOCKED;
     }

@@ -17,10 +17,12 @@ struct shim_owner {
   uint32_t owner;
   _Atomic uint32_t *gone;
   _Atomic uint32_t dead;
+  void *turns;
+  shim_locks *locks;
 };
 
 shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, uint32_t count, uint32_t owner,
-                              void *gone) {
+                              void *gone, void *turns, shim_locks *locks) {
   shim_owner *made = malloc(sizeof *made);
   if (!made) return NULL;
   *made = (shim_owner){.mutexes = mutexes,
@@ -28,7 +30,9 @@ shim_owner *shim_owner_create(void *mutexes, void *revisions, uint32_t stride, u
                        .stride = stride,
                        .count = count,
                        .owner = owner,
-                       .gone = gone};
+                       .gone = gone,
+                       .turns = turns,
+                       .locks = locks};
   return made;
 }
 
@@ -36,12 +40,16 @@ static void abandon_all(void *context) {
   shim_owner *dead = context;
   atomic_store(&dead->dead, 1);
   if (dead->gone) atomic_store(dead->gone, 1);
+  if (dead->locks) shim_locks_abandon(dead->locks, dead->owner);
   for (uint32_t i = 0; i < dead->count; i++) {
     size_t offset = (size_t)i * dead->stride;
     (void)shim_mutex_abandon(dead->mutexes + offset, dead->owner); /* most of them it did not hold */
     /* It may have died between the new revision and the wake of those who wait for it. */
     if (dead->revisions) shim_revision_recheck(dead->revisions + offset);
+    /* Likewise between giving a lock back and giving a turn. */
+    if (dead->turns) shim_turn_force(dead->mutexes + offset);
   }
+  if (dead->turns) shim_turn_force_all(dead->turns);
 }
 
 shim_death_call shim_owner_death_call(void) { return abandon_all; }

@@ -113,7 +113,7 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
   } while (shim_spin_on(&spinning, deadline));
   if (spin == SHIM_SPIN_ONLY) return SHIM_WAIT_TIMED_OUT; /* or the peer is gone: its word tells */
   int32_t result = SHIM_WAIT_CHANGED;
-  (void)atomic_fetch_add((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
+  if (parked) shim_revision_count_thread(parked, true);
   /* The order matters: parked first, then the look at the word; a commit does the reverse. */
   while (seen = atomic_load(word), (double)seen == after) {
     if (cancelled && atomic_load(cancelled) != 0) {
@@ -132,8 +132,12 @@ int32_t shim_revision_wait_until(void *revision, void *parked, double after, uin
     if (cancelled && (left == 0 || left > SHIM_LOOK_AGAIN)) left = SHIM_LOOK_AGAIN;
     (void)shim_wait_on(low_half(revision), (uint32_t)seen, left); /* the loop tells why it ended */
   }
-  (void)atomic_fetch_sub((_Atomic uint32_t *)parked, SHIM_PARKED_THREAD);
+  if (parked) shim_revision_count_thread(parked, false);
   return result;
+}
+
+void shim_revision_count_thread(void *parked, bool sleeps) {
+  (void)atomic_fetch_add((_Atomic uint32_t *)parked, sleeps ? SHIM_PARKED_THREAD : -SHIM_PARKED_THREAD);
 }
 
 void shim_revision_park(void *parked) { (void)atomic_fetch_or((_Atomic uint32_t *)parked, SHIM_PARKED_BELL); }

@@ -21,7 +21,8 @@ struct shim_wait {
   shim_queue *queue;
   shim_node *node;
   void *word;   /* the mutex, or the revision */
-  void *parked; /* of a revision; NULL: a mutex */
+  void *parked; /* of a revision; may be NULL */
+  bool is_mutex;
   uint32_t request;
   uint32_t owner;
   double after;
@@ -32,7 +33,7 @@ struct shim_wait {
 static void *run(void *argument) {
   shim_wait *wait = argument;
   shim_node *node = wait->node;
-  if (!wait->parked) {
+  if (wait->is_mutex) {
     node->event.value = shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
   } else {
     node->event.value =
@@ -67,6 +68,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
   }
   wait->word = like->word;
   wait->parked = like->parked;
+  wait->is_mutex = like->is_mutex;
   wait->request = like->request;
   wait->owner = like->owner;
   wait->after = like->after;
@@ -97,8 +99,11 @@ static int start(shim_queue *queue, const shim_wait *like) {
 
 int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint32_t owner,
                           double milliseconds) {
-  shim_wait like = {
-    .word = word, .request = request, .owner = owner, .deadline = shim_deadline(milliseconds)};
+  shim_wait like = {.word = word,
+                    .is_mutex = true,
+                    .request = request,
+                    .owner = owner,
+                    .deadline = shim_deadline(milliseconds)};
   return start(queue, &like);
 }
 
@@ -116,7 +121,7 @@ int shim_revision_wait_async(shim_queue *queue, uint32_t request, void *revision
  * that does not block. */
 static void cancel(shim_wait *wait) {
   atomic_store(&wait->cancelled, 1);
-  if (!wait->parked) {
+  if (wait->is_mutex) {
     shim_mutex_recheck(wait->word);
   } else {
     shim_revision_recheck(wait->word);

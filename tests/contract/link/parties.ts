@@ -18,6 +18,11 @@
  * | `wait REGION AFTER bell\|futex` | the revision that is not AFTER, and the newest generation |
  * | `lock REGION MILLISECONDS` (-1: without end), `trylock REGION` | `locked`, `abandoned` or `busy` |
  * | `unlock REGION` | |
+ * | `putlock LOCK mutex\|rwlock\|semaphore\|manual\|auto LIMIT` | adds a lock; LIMIT is 0 but for a semaphore |
+ * | `openlock LOCK` | its kind, its limit |
+ * | `take LOCK read\|write\|- MILLISECONDS`, `try LOCK read\|write\|-` | `locked`, `abandoned` or `busy` |
+ * | `give LOCK` | gives back what was taken last |
+ * | `set LOCK`, `reset LOCK` | of an event |
  *
  * CODE is one of the page's refusals, or `gone`, `timeout`, `read_only` (clients may only read), `unusable` (the
  * server's answer). An implementation may have these also, which the tests use where they are there:
@@ -27,6 +32,7 @@
  * | `parked REGION` | the parked words of the other side that it can see, by "or" |
  * | `crash_commit REGION` | counts the revision up and wakes nobody, as who dies in the middle of a commit |
  * | `drop REGION` | unlocks and wakes nobody, as who dies in the middle of an unlock |
+ * | `leave LOCK` | the same for what was taken of a lock |
  *
  * @module
  */

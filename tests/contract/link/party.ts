@@ -6,12 +6,17 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import {
+  type AnyLock,
   type Client,
   connect,
   IncompatibleError,
   type LockGuard,
+  type LockSpec,
+  MutexLock,
   PeerGoneError,
   type ReadableRegion,
+  RwLock,
+  Semaphore,
   serve,
   type Server,
   WritableRegion,
@@ -24,6 +29,8 @@ let server: Server | undefined;
 let client: Client | undefined;
 const opened = new Map<string, Region>();
 const guards = new Map<string, LockGuard>();
+const locks = new Map<string, AnyLock>();
+const holds = new Map<string, LockGuard[]>();
 
 /** A refusal of a command. */
 class Refusal extends Error {}
@@ -51,6 +58,39 @@ function optionsOf([bytes, clients]: readonly string[]): { byteLength: number; c
 function keep(name: string, guard: LockGuard): string {
   guards.set(name, guard);
   return guard.abandoned ? "abandoned" : "locked";
+}
+
+function lockOf(name: string): AnyLock {
+  const lock = server?.locks.includes(name) === true ? server.lock(name) : locks.get(name);
+  if (lock === undefined) throw new Refusal("not_found");
+  return lock;
+}
+
+function specOf(kind: string, limit: string): LockSpec {
+  if (kind === "mutex" || kind === "rwlock") return kind;
+  if (kind === "manual" || kind === "auto") return { event: kind };
+  return { semaphore: Number(limit) };
+}
+
+function hold(name: string, guard: LockGuard | undefined | boolean): string {
+  if (typeof guard === "boolean" || guard === undefined) return guard === true ? "locked" : "busy";
+  holds.set(name, [...holds.get(name) ?? [], guard]);
+  return guard.abandoned ? "abandoned" : "locked";
+}
+
+async function take(lock: AnyLock, mode: string, options: { timeout?: number }): Promise<LockGuard | true> {
+  if (lock instanceof MutexLock) return await lock.lock(options);
+  if (lock instanceof Semaphore) return await lock.acquire(options);
+  if (lock instanceof RwLock) return mode === "write" ? await lock.write(options) : await lock.read(options);
+  await lock.wait(options);
+  return true;
+}
+
+function tryTake(lock: AnyLock, mode: string): LockGuard | undefined | boolean {
+  if (lock instanceof MutexLock) return lock.tryLock();
+  if (lock instanceof Semaphore) return lock.tryAcquire();
+  if (lock instanceof RwLock) return mode === "write" ? lock.tryWrite() : lock.tryRead();
+  return lock.tryWait();
 }
 
 const commands: Readonly<Record<string, Command>> = {
@@ -107,6 +147,34 @@ const commands: Readonly<Record<string, Command>> = {
   unlock([name = ""]) {
     guards.get(name)?.unlock();
     guards.delete(name);
+  },
+  async putlock([name = "", kind = "", limit = ""]) {
+    await server!.addLock(name, specOf(kind, limit));
+  },
+  async openlock([name = ""]) {
+    const lock = await client!.lock(name);
+    locks.set(name, lock);
+    return `${lock.kind} ${lock instanceof Semaphore ? lock.limit : 0}`;
+  },
+  async take([name = "", mode = "", milliseconds], say) {
+    const lock = lockOf(name);
+    const taken = take(lock, mode, Number(milliseconds) < 0 ? {} : { timeout: Number(milliseconds) });
+    say("parked");
+    return hold(name, await taken);
+  },
+  try: ([name = "", mode = ""]) => hold(name, tryTake(lockOf(name), mode)),
+  give([name = ""]) {
+    const guard = holds.get(name)?.pop();
+    if (guard === undefined) throw new Refusal("not_held");
+    guard.unlock();
+  },
+  set([name = ""]) {
+    const lock = lockOf(name);
+    if ("set" in lock) lock.set();
+  },
+  reset([name = ""]) {
+    const lock = lockOf(name);
+    if ("reset" in lock) lock.reset();
   },
 };
 

@@ -49,6 +49,7 @@ static void *wake_own_sleepers(void *argument) {
       if (regions[i].mutex != NULL) (void)futex_wake(regions[i].mutex, INT_MAX);
     }
     pthread_mutex_unlock(&regions_lock);
+    wake_lock_sleepers();
     usleep(1000);
   }
   return NULL;
@@ -61,6 +62,7 @@ static void server_gone(void) {
     }
   }
   atomic_store(&ended, true);
+  if (locks != NULL) force_turns(locks);
   bell_rung();
   start_thread(wake_own_sleepers, NULL);
 }
@@ -99,6 +101,7 @@ static const char *hello(xpc_connection_t connection, const char *schema) {
   side->owner = (uint32_t)owner;
   server = server_mapping.address;
   locks = locks_mapping.address;
+  all_turns = (_Atomic uint64_t *)&locks->turns;
   xpc_release(reply);
   return NULL;
 }
@@ -180,6 +183,7 @@ static void end(void) {
   for (uint32_t i = 0; i < region_count; i++) {
     if (regions[i].held) (void)mutex_unlock(regions[i].mutex, side->owner);
   }
+  locks_give_all(side->owner);
   locks = NULL; /* it is we who leave: what the server holds it holds still */
   xpc_connection_cancel(link_connection);
   dispatch_semaphore_wait(finished, DISPATCH_TIME_FOREVER);
@@ -261,6 +265,36 @@ const char *client_open(const char *name, bool write) {
   (void)strcpy(region->name, name); /* its length was checked */
   region_count++;
   pthread_mutex_unlock(&regions_lock);
+  return NULL;
+}
+
+const char *client_open_lock(const char *name) {
+  if (strlen(name) >= sizeof((struct lock *)NULL)->name) return "not_found";
+  xpc_object_t request = xpc_dictionary_create(NULL, NULL, 0);
+  xpc_dictionary_set_string(request, "op", "lock");
+  xpc_dictionary_set_string(request, "name", name);
+  xpc_object_t reply = ask(link_connection, request);
+  if (reply == NULL) return "gone";
+  const char *code = refusal(reply);
+  if (code != NULL) return code;
+  uint64_t index, limit;
+  struct lock lock = {0};
+  xpc_object_t kind = get_typed(reply, "kind", XPC_TYPE_STRING);
+  xpc_object_t memory = get_typed(reply, "memory", XPC_TYPE_SHMEM);
+  if (!get_integer(reply, "index", SHMEM_MAX_REGIONS - 1, &index) ||
+      !get_integer(reply, "limit", SHMEM_MAX_HOLDERS, &limit) || kind == NULL ||
+      !kind_of(xpc_string_get_string_ptr(kind), &lock.kind) ||
+      (memory == NULL) != (lock.kind == KIND_MUTEX) || (limit > 0) != (lock.kind == KIND_SEMAPHORE)) {
+    return "unusable";
+  }
+  if (memory != NULL && !map_shmem(memory, sizeof *lock.memory, &lock.mapping)) return "unusable";
+  xpc_release(reply);
+  (void)strcpy(lock.name, name); /* its length was checked */
+  lock.index = (uint32_t)index;
+  lock.limit = (uint32_t)limit;
+  lock.words = &locks->regions[index];
+  lock.memory = lock.mapping.address;
+  (void)lock_add(&lock);
   return NULL;
 }
 

@@ -241,6 +241,46 @@ static void run_on_region(const struct command *command) {
   run_mutex(command, region);
 }
 
+/* take LOCK read|write|- MILLISECONDS, try LOCK read|write|-, give LOCK, leave LOCK, set LOCK, reset LOCK */
+static bool run_on_lock(const struct command *command) {
+  static const char *const names[] = {"ok busy", "ok locked", "ok abandoned", "error timeout", "error gone"};
+  char *const *words = command->words;
+  struct lock *lock = command->count < 2 ? NULL : lock_find(words[1]);
+  if (lock == NULL) return false;
+  if (strcmp(words[0], "set") == 0 || strcmp(words[0], "reset") == 0) {
+    lock_set(lock, *words[0] == 's');
+    say(command, "ok");
+  } else if (strcmp(words[0], "give") == 0 || strcmp(words[0], "leave") == 0) {
+    say(command, lock_give(lock, side->owner, *words[0] == 'l') ? "ok" : "error not_held");
+  } else {
+    bool write = strcmp(words[2], "write") == 0;
+    enum lock_result result = lock_try(lock, side->owner, write);
+    if (result == LOCK_BUSY && strcmp(words[0], "take") == 0) {
+      say(command, "parked");
+      (void)atomic_fetch_add(&sleepers, 1);
+      result = lock_take(lock, side->owner, write, atol(words[3]));
+      (void)atomic_fetch_sub(&sleepers, 1);
+    }
+    say(command, "%s", names[result]);
+  }
+  return true;
+}
+
+static bool is_of_lock(const char *name) {
+  static const char *const all[] = {"take", "try", "give", "leave", "set", "reset"};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (strcmp(all[i], name) == 0) return true;
+  }
+  return false;
+}
+
+/* putlock LOCK KIND LIMIT */
+static const char *put_lock(char *const *words) {
+  enum kind kind;
+  if (!kind_of(words[1], &kind)) return "bad_request";
+  return server_put_lock(words[0], kind, (uint32_t)strtoul(words[2], NULL, 10));
+}
+
 static const char *schema_of(const char *word) { return strcmp(word, "-") == 0 ? NULL : word; }
 
 /* put REGION BYTES write|read */
@@ -272,6 +312,18 @@ static void *run(void *argument) {
       say(command, "ok %llu %llu", (unsigned long long)region->generation, (unsigned long long)region->bytes);
       known = false; /* answered */
     }
+  } else if (strcmp(name, "putlock") == 0 && command->count == 4) {
+    problem = put_lock(words + 1);
+  } else if (strcmp(name, "openlock") == 0 && command->count == 2) {
+    problem = client_open_lock(words[1]);
+    if (problem == NULL) {
+      const struct lock *lock = lock_find(words[1]);
+      say(command, "ok %s %u", kind_name(lock->kind), lock->limit);
+      known = false; /* answered */
+    }
+  } else if (is_of_lock(name)) {
+    if (!run_on_lock(command)) say(command, "error not_found");
+    known = false;
   } else if (strcmp(name, "clients") == 0) {
     say(command, "ok %u", server_clients());
     known = false;

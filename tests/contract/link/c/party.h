@@ -50,6 +50,46 @@ int futex_wake(const _Atomic uint32_t *word, int count); /* how many were woken 
 /* The half of a revision that the kernel looks at. */
 _Atomic uint32_t *low_half(_Atomic uint64_t *revision);
 
+/* ------------------------------------------------------------------------------------------- locks.c ---- */
+
+enum kind { KIND_MUTEX, KIND_RWLOCK, KIND_SEMAPHORE, KIND_MANUAL, KIND_AUTO };
+
+#define MAX_HELD 16
+
+struct hold {
+  bool write;
+  int place;
+};
+
+struct lock {
+  char name[129];
+  uint32_t index;
+  enum kind kind;
+  uint32_t limit; /* of a semaphore */
+  struct shmem_lock_region *words;
+  struct mapping mapping;
+  struct shmem_lock *memory; /* NULL: a mutex */
+  struct hold holds[MAX_HELD];
+  int held;
+};
+
+extern _Atomic uint64_t *all_turns; /* of the service */
+
+struct lock *lock_add(const struct lock *like);
+struct lock *lock_find(const char *name); /* NULL: not opened, or not there */
+bool kind_of(const char *name, enum kind *kind);
+const char *kind_name(enum kind kind);
+enum lock_result lock_try(struct lock *lock, uint32_t owner, bool write);
+enum lock_result lock_take(struct lock *lock, uint32_t owner, bool write, long milliseconds);
+/* Quietly: without a turn, as an owner does that is killed in the middle. */
+bool lock_give(struct lock *lock, uint32_t owner, bool quietly);
+void lock_set(struct lock *lock, bool set);
+void give_turn(struct shmem_lock_region *words);
+void force_turns(struct shmem_locks *all); /* after a death */
+void locks_abandon(uint32_t dead);
+void locks_give_all(uint32_t owner);
+void wake_lock_sleepers(void);
+
 /* ------------------------------------------------------------------------------------------- party.c ---- */
 
 struct region {
@@ -103,10 +143,12 @@ const char *refusal(xpc_object_t reply);
 /* Each answers NULL, or a word that says what is wrong. */
 const char *client_connect(const char *service, const char *name, const char *schema);
 const char *client_open(const char *name, bool write);
+const char *client_open_lock(const char *name);
 void client_crash_commit(struct region *region); /* counts the revision up and tells nobody */
 const char *server_make(const char *schema);     /* the words */
 const char *server_register(const char *service, const char *name);
 const char *server_put(const char *name, uint64_t bytes, bool clients_write);
+const char *server_put_lock(const char *name, enum kind kind, uint32_t limit);
 uint32_t server_clients(void);
 
 /* SHA-256 of a text: sha256.c. */

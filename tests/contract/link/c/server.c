@@ -27,6 +27,7 @@ static struct client clients[MAX_CLIENTS];
 static struct region regions[SHMEM_MAX_REGIONS];
 static uint64_t relayed[SHMEM_MAX_REGIONS]; /* the newest revision that the clients were told */
 static uint32_t region_count;
+static uint32_t last_index; /* the next one to give to a region or a lock */
 static uint32_t last_owner = SHMEM_SERVER_OWNER;
 static bool relaying, wants_bells;
 
@@ -186,6 +187,22 @@ static const char *open_region(struct client *client, xpc_object_t request, xpc_
   return NULL;
 }
 
+static const char *open_lock(struct client *client, xpc_object_t request, xpc_object_t reply) {
+  if (client->owner == 0) return "hello_first";
+  xpc_object_t name = get_typed(request, "name", XPC_TYPE_STRING);
+  if (name == NULL) return "bad_request";
+  const struct lock *opened = lock_find(xpc_string_get_string_ptr(name));
+  if (opened == NULL) return "not_found";
+  xpc_dictionary_set_uint64(reply, "index", opened->index);
+  xpc_dictionary_set_string(reply, "kind", kind_name(opened->kind));
+  xpc_dictionary_set_uint64(reply, "limit", opened->limit);
+  if (opened->memory == NULL) return NULL;
+  xpc_object_t memory = share(&opened->mapping);
+  xpc_dictionary_set_value(reply, "memory", memory);
+  xpc_release(memory);
+  return NULL;
+}
+
 static const char *take_bell(struct client *client, xpc_object_t request) {
   if (client->owner == 0) return "hello_first";
   xpc_object_t bell = get_typed(request, "bell", XPC_TYPE_FD);
@@ -225,6 +242,7 @@ static void receive(struct client *client, xpc_object_t message) {
   if (strcmp(op, "hello") == 0) code = hello(client, message, reply);
   else if (strcmp(op, "open") == 0) code = open_region(client, message, reply);
   else if (strcmp(op, "bell") == 0) code = take_bell(client, message);
+  else if (strcmp(op, "lock") == 0) code = open_lock(client, message, reply);
   else if (strcmp(op, "describe") == 0) code = describe(reply);
   pthread_mutex_unlock(&lock);
   xpc_dictionary_set_bool(reply, "ok", code == NULL);
@@ -243,6 +261,8 @@ static void client_gone(struct client *client) {
     for (uint32_t i = 0; i < SHMEM_MAX_REGIONS; i++) {
       mutex_abandon(atomic32(&locks->regions[i].mutex), client->owner);
     }
+    locks_abandon(client->owner);
+    force_turns(locks);
     relay_locked();
     for (struct region *region = regions; region < regions + region_count; region++) {
       if (is_shared(region)) (void)futex_wake(low_half(region->revision), INT_MAX);
@@ -319,6 +339,7 @@ static void end(void) {
   for (uint32_t i = 0; i < region_count; i++) {
     if (regions[i].held) (void)mutex_unlock(regions[i].mutex, SHMEM_SERVER_OWNER);
   }
+  locks_give_all(SHMEM_SERVER_OWNER);
   pthread_mutex_lock(&lock);
   for (struct client *client = clients; client < clients + MAX_CLIENTS; client++) {
     if (client->connection != NULL) xpc_connection_cancel(client->connection);
@@ -344,6 +365,7 @@ const char *server_make(const char *schema) {
     return "memory";
   words = words_mapping.address;
   locks = locks_mapping.address;
+  all_turns = (_Atomic uint64_t *)&locks->turns;
   has_schema = schema != NULL;
   if (has_schema) sha256(schema, schema_hash);
   side = &server_side;
@@ -385,7 +407,7 @@ const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
   bool replaced = region != NULL;
   if (!replaced) {
     if (region_count == SHMEM_MAX_REGIONS) abort(); /* no test has as many */
-    uint32_t index = region_count;
+    uint32_t index = last_index++;
     region = &regions[index];
     *region = (struct region){
       .index = index,
@@ -410,6 +432,20 @@ const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
     (void)atomic_fetch_add(region->revision, 1);
     wake_locked(region);
   }
+  pthread_mutex_unlock(&lock);
+  return NULL;
+}
+
+const char *server_put_lock(const char *name, enum kind kind, uint32_t limit) {
+  struct lock made = {.kind = kind, .limit = limit};
+  if (strlen(name) >= sizeof made.name || lock_find(name) != NULL) return "bad_request";
+  if (kind != KIND_MUTEX && !make_shared(sizeof *made.memory, &made.mapping)) return "memory";
+  (void)strcpy(made.name, name); /* its length was checked */
+  made.memory = made.mapping.address;
+  pthread_mutex_lock(&lock);
+  made.index = last_index++;
+  made.words = &locks->regions[made.index];
+  (void)lock_add(&made);
   pthread_mutex_unlock(&lock);
   return NULL;
 }

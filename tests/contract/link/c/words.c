@@ -79,6 +79,7 @@ bool mutex_unlock(_Atomic uint32_t *word, uint32_t owner) {
   if (left == SHMEM_MUTEX_CONTENDED && futex_wake(word, 1) == 0) {
     (void)atomic_compare_exchange_strong(word, &left, 0);
   }
+  give_turn((struct shmem_lock_region *)(void *)word); /* which lies in the server's words in the same way */
   return true;
 }
 

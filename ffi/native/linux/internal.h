@@ -383,7 +383,7 @@ struct _xpc_connection_s {
   struct xpc_service service;
   int spare; /* a listener's, given up to turn a client away where no other descriptor is left */
   uint64_t starved_since, starved_until; /* a listener's: when it had no descriptor for a client; 0: it has */
-  uint32_t incarnation; /* counts connections to a service */
+  uint32_t incarnation;                  /* counts connections to a service */
 
   struct xpc_peers silent;     /* a listener's: they sent nothing yet, so nobody was told of them */
   struct xpc_peers dependents; /* a listener's: they came through an endpoint, and end with it */

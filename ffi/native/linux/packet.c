@@ -51,8 +51,7 @@ int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, s
 }
 
 void xpc_packet_send_bare(int fd, enum xpc_packet_kind kind) {
-  struct xpc_header header = {
-    .magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = (uint8_t)kind};
+  struct xpc_header header = {.magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = (uint8_t)kind};
   (void)xpc_packet_send(fd, &header, NULL, 0, NULL, 0);
 }
 

@@ -21,6 +21,23 @@ export async function aborted<T>(promise: Promise<T>, signal: AbortSignal | unde
 }
 
 /**
+ * Pauses.
+ *
+ * @param milliseconds how long
+ * @param signal ends the pause
+ * @throws the signal's reason, if it aborts first
+ */
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  try {
+    await aborted(promise, signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
  * Pauses between two tries: twice as long after each one, and for another time in each process.
  *
  * @param attempt the number of tries before
@@ -29,12 +46,5 @@ export async function aborted<T>(promise: Promise<T>, signal: AbortSignal | unde
  * @throws the signal's reason, if it aborts first
  */
 export async function backOff(attempt: number, longest: number, signal: AbortSignal): Promise<void> {
-  const milliseconds = Math.min(2 ** attempt, longest) * (0.5 + Math.random());
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  try {
-    await aborted(promise, signal);
-  } finally {
-    clearTimeout(timer);
-  }
+  await pause(Math.min(2 ** attempt, longest) * (0.5 + Math.random()), signal);
 }

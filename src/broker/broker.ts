@@ -11,7 +11,7 @@ import type { IncomingMessage } from "../xpc/incoming_message.ts";
 import { load } from "../../ffi/load.ts";
 import { Fields } from "./fields.ts";
 import { type Peer, Peers } from "./peers.ts";
-import { LIMITS, PROTOCOL_VERSION, Refusal } from "./protocol.ts";
+import { LIMITS, PROTOCOL_VERSION, Refusal, replyTo } from "./protocol.ts";
 import { describeRegistration, type Registration, Registry } from "./registry.ts";
 import { DEFAULT_SERVICE, RELEASE } from "./release.ts";
 
@@ -175,8 +175,7 @@ export class Broker implements AsyncDisposable {
       waits = reply === undefined;
       if (reply !== undefined) message.reply({ ok: true, ...reply });
     } catch (error) {
-      // A reply that cannot be sent is too large; whatever else goes wrong must not end this process either.
-      message.reply((error instanceof Refusal ? error : new Refusal("limit")).reply);
+      message.reply(replyTo(error)); // whatever goes wrong must not end this process
     } finally {
       // No operation took what is left in the message. A lookup that waits still needs its way to reply.
       if (waits) disposeValue(message.values);

@@ -13,6 +13,7 @@ import {
   RefusedError,
   type RegisterReply,
 } from "./replies.ts";
+import { isStarved, STARVATION_PATIENCE } from "./starvation.ts";
 
 /** Which broker to ask. */
 export interface BrokerSelection {
@@ -212,6 +213,7 @@ export class BrokerClient {
   ): Promise<T> {
     const released = this.#released.signal;
     const until = signal === undefined ? released : AbortSignal.any([signal, released]);
+    let starvedSince = 0;
     for (let attempt = 0;; attempt++) {
       until.throwIfAborted();
       const connection = await aborted(this.#connect(), until);
@@ -222,6 +224,12 @@ export class BrokerClient {
           throw new BrokerUnavailableError(this.#service, error.message);
         }
         if (!hasEnded(error)) throw error;
+        const { message } = error as Error;
+        if (!isStarved(error as Error)) starvedSince = 0;
+        else if (starvedSince === 0) starvedSince = performance.now();
+        else if (performance.now() - starvedSince > STARVATION_PATIENCE) {
+          throw new BrokerUnavailableError(this.#service, message.replace(/^Cannot .*?: /, ""));
+        }
       }
       this.#disconnected(connection);
       await backOff(attempt, LONGEST_PAUSE, until);

@@ -4,6 +4,7 @@ import { BrokerConnection, ForeignBrokerError } from "./broker_connection.ts";
 import { type EmbeddedBroker, startEmbedded, startInRealm } from "./embedded_broker.ts";
 import { BrokerUnavailableError } from "./errors.ts";
 import { type BrokerEvent, InvalidReplyError, RefusedError } from "./replies.ts";
+import { isStarved } from "./starvation.ts";
 
 /** The longest pause between two tries, in milliseconds. */
 const LONGEST_PAUSE = 500;
@@ -117,14 +118,22 @@ export class ConnectAttempts {
   /** Makes the next try more likely to succeed, or throws if the fault has lasted too long. */
   async #overcome(error: Error, elapsed: number): Promise<void> {
     const { first, later } = FAULT_PATIENCE;
-    if (this.#fault !== undefined && elapsed > (this.#wasConnected ? later : first)) {
-      throw new BrokerUnavailableError(this.#service, this.#fault);
+    const starved = isStarved(error); // to become the broker would not help
+    const fault = starved ? reasonOf(error) : this.#fault;
+    if (fault !== undefined && elapsed > (this.#wasConnected ? later : first)) {
+      throw new BrokerUnavailableError(this.#service, fault);
     }
     if (!this.#wasConnected && elapsed > SILENCE_PATIENCE) {
       throw new BrokerUnavailableError(this.#service, reasonOf(error));
     }
     // A broker that is there and does not answer keeps its name.
-    if (this.#embedded && this.#broker === undefined && !isTimeout(error)) await this.#becomeBroker();
+    if (!this.#embedded || this.#broker !== undefined || starved || isTimeout(error)) return;
+    try {
+      await this.#becomeBroker();
+    } catch (error) {
+      if (!isStarved(error as Error)) throw error;
+      this.#fault = reasonOf(error);
+    }
   }
 
   async #becomeBroker(): Promise<void> {

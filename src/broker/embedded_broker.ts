@@ -1,12 +1,8 @@
-import { load } from "../../ffi/load.ts";
-import type { XpcObject } from "../../ffi/types.ts";
+import { EventQueue } from "../xpc/event_queue.ts";
 import { Broker } from "./broker.ts";
 import type { WorkerCommand, WorkerReport } from "./broker_worker.ts";
 // The import makes the worker's module part of this package's module graph: a registry delivers it with the others.
 import "./broker_worker.ts";
-
-/** A descriptor to duplicate; where it is closed, the broker runs in the realm. */
-const STDERR = 2;
 
 /** A broker that this process runs. */
 export interface EmbeddedBroker {
@@ -27,8 +23,18 @@ export async function startEmbedded(service: string): Promise<EmbeddedBroker> {
   return await startInWorker(service) ?? await startInRealm(service);
 }
 
-/** Starts a broker in this realm. */
+/**
+ * Starts a broker in this realm.
+ *
+ * @throws {Error} if the process has too few descriptors
+ */
 export async function startInRealm(service: string): Promise<EmbeddedBroker> {
+  if (!await hasDescriptors(REALM_DESCRIPTORS)) {
+    throw new Error(
+      `Cannot run the broker: this process has fewer than ${REALM_DESCRIPTORS} descriptors left; ` +
+        `close some files, or raise the limit (ulimit -n)`,
+    );
+  }
   const broker = await Broker.start({ service });
   return { closed: broker.closed.then(({ message }) => message), close: () => broker.close() };
 }
@@ -36,7 +42,7 @@ export async function startInRealm(service: string): Promise<EmbeddedBroker> {
 /** Starts a broker in a worker; gives `undefined` if there can be none. */
 async function startInWorker(service: string): Promise<EmbeddedBroker | undefined> {
   const module = new URL("./broker_worker.ts", import.meta.url);
-  if (!mayLoad(module) || !await hasDescriptors()) return undefined;
+  if (!mayLoad(module) || !await hasDescriptors(WORKER_DESCRIPTORS)) return undefined;
   const worker = new Worker(module, { type: "module", name: "xpc-shmem broker" });
   const started = Promise.withResolvers<boolean>();
   const closed = Promise.withResolvers<string>();
@@ -64,20 +70,19 @@ async function startInWorker(service: string): Promise<EmbeddedBroker | undefine
   };
 }
 
-/** How many descriptors a worker and its connections need at most. */
+/** How many descriptors a worker and its connections need at most: without them the runtime ends the process. */
 const WORKER_DESCRIPTORS = 16;
 
-/** Whether enough descriptors are left for a worker: without them the runtime ends the process. */
-async function hasDescriptors(): Promise<boolean> {
-  const { xpc } = await load();
-  const held: XpcObject[] = [];
-  for (let count = 0; count < WORKER_DESCRIPTORS; count++) {
-    const duplicate = xpc.xpc_fd_create(STDERR);
-    if (duplicate === null) break;
-    held.push(duplicate);
+/** How many a broker in this realm needs, and then the first app that asks it. */
+const REALM_DESCRIPTORS = 8;
+
+async function hasDescriptors(count: number): Promise<boolean> {
+  const queue = await EventQueue.acquire();
+  try {
+    return queue.hasDescriptors(count);
+  } finally {
+    await queue.release();
   }
-  for (const duplicate of held) xpc.xpc_release(duplicate);
-  return held.length === WORKER_DESCRIPTORS;
 }
 
 /** Whether this realm may start a worker of a module. It never asks: a prompt would surprise the user. */

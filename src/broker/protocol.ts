@@ -65,3 +65,19 @@ export class Refusal extends Error {
     return { ok: false, code: this.code, message: this.message, ...this.fields };
   }
 }
+
+/**
+ * The reply to a request whose operation threw. A reply that is too large or too deep to be sent is a limit; what is
+ * neither that nor a {@linkcode Refusal} is a fault of the broker's own, which its peer learns in words.
+ *
+ * @param error what was thrown
+ * @returns the reply
+ */
+export function replyTo(error: unknown): XpcRecord {
+  if (error instanceof Refusal) return error.reply;
+  if (error instanceof RangeError) return new Refusal("limit").reply;
+  const reason = error instanceof Error ? error.message : String(error);
+  // A message of XPC holds no NUL and no lone surrogate.
+  const text = reason.replaceAll("\0", "").toWellFormed();
+  return { ok: false, code: "failed", message: `Cannot perform the request: ${text}` };
+}

@@ -1,4 +1,4 @@
-import { aborted } from "../broker/abort.ts";
+import { pause } from "../broker/abort.ts";
 import type { BrokerClient } from "../broker/broker_client.ts";
 import { RefusedError } from "../broker/replies.ts";
 import { ClientLink } from "../link/client_link.ts";
@@ -95,7 +95,7 @@ export class ServerSearch {
         if (signal.aborted || error instanceof IncompatibleError) throw error;
         trouble(error as Error);
       }
-      await pause(attempt, signal);
+      await pause(pauseOf(attempt), signal);
     }
   }
 
@@ -130,14 +130,4 @@ export class ServerSearch {
 
 function pauseOf(attempt: number): number {
   return Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE);
-}
-
-async function pause(attempt: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, pauseOf(attempt));
-  try {
-    await aborted(promise, signal);
-  } finally {
-    clearTimeout(timer);
-  }
 }

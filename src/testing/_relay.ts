@@ -1,3 +1,4 @@
+import { pause } from "../broker/abort.ts";
 import { type Connection, disposeValue, type IncomingMessage, type XpcRecord } from "../xpc/mod.ts";
 import type { FaultAction, FaultPlan, PassingMessage } from "./faults.ts";
 
@@ -125,13 +126,4 @@ function answer(message: IncomingMessage, reply: XpcRecord): void {
   } finally {
     disposeValue(reply);
   }
-}
-
-/** Waits, or until the relay is closed. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }

@@ -1,6 +1,7 @@
 import { type Library, load } from "../../ffi/load.ts";
 import { cString, handleAt } from "../../ffi/memory.ts";
 import type { DispatchQueue, ShimLink, ShimQueue, XpcObject } from "../../ffi/types.ts";
+import { hasDescriptors } from "./spare_descriptors.ts";
 import { WakeSocket } from "./wake_socket.ts";
 
 /** `enum shim_event_kind` */
@@ -26,6 +27,12 @@ export interface Sink {
 /** Receives the result of a request, a barrier or a wait: a reply, which the receiver owns, or a number. */
 export type Completion = (reply: XpcObject | undefined, value: number) => void;
 
+/**
+ * With fewer descriptors nothing starts. A client takes ten at most until it is connected. Deno takes two, half a second
+ * after the start of a process, and aborts the process if it does not get them.
+ */
+const MIN_DESCRIPTORS = 12;
+
 /** A new native queue, with the end of its socket that the realm reads. */
 interface NativeQueue {
   readonly handle: ShimQueue;
@@ -48,6 +55,7 @@ export class EventQueue {
   /** The serial queue that XPC calls our blocks on: one thread for the whole realm. */
   readonly target: DispatchQueue;
   readonly #socket: WakeSocket;
+  readonly #wakeFd: number;
   readonly #events = new DataView(new ArrayBuffer(CAPACITY * EVENT_BYTES));
   readonly #sinks = new Map<number, Sink>();
   readonly #completions = new Map<number, Completion>();
@@ -85,6 +93,12 @@ export class EventQueue {
     this.handle = native.handle;
     this.target = native.target;
     this.#socket = socket;
+    this.#wakeFd = native.wakeFd;
+  }
+
+  /** Whether this process can open so many more descriptors. True for a moment only. */
+  hasDescriptors(count: number): boolean {
+    return hasDescriptors(this.library, this.#wakeFd, count);
   }
 
   /** Adds one user to a queue that is in use. */
@@ -196,13 +210,17 @@ function makeNative(library: Library): NativeQueue {
   const wake = new Int32Array(1);
   const handle = shim.shim_queue_create(wake);
   const target = dispatch.dispatch_queue_create(cString("io.jsr.xpc.shmem.events"), null);
-  if (handle !== null && target !== null) return { handle, target, wakeFd: wake[0]! };
+  const made = handle !== null && target !== null;
+  if (made && hasDescriptors(library, wake[0]!, MIN_DESCRIPTORS)) return { handle, target, wakeFd: wake[0]! };
   if (handle !== null) {
     shim.shim_queue_release(handle);
     shim.shim_descriptor_close(wake[0]!);
   }
   if (target !== null) dispatch.dispatch_release(target);
   throw new Error(
-    "Cannot start the queue of XPC events: the process has no memory or descriptor left (see ulimit -n)",
+    made
+      ? `Cannot start the queue of XPC events: the process has fewer than ${MIN_DESCRIPTORS} descriptors left; ` +
+        "close some files, or raise the limit (ulimit -n)"
+      : "Cannot start the queue of XPC events: the process has no memory or descriptor left (see ulimit -n)",
   );
 }

@@ -2,7 +2,7 @@
  * shim_order_test.c: what a link does with an XPC that is stricter, or slower, than the one of this system.
  *
  * Apple's libxpc may deliver replies and barriers after the final INVALID, and aborts at a resume that follows a
- * cancel. This program compiles links.c a second time, under other names and against a libxpc of its own, which
+ * cancel. This program compiles the links a second time, under other names and against a libxpc of its own, which
  * delivers in the order that the test asks for and writes down what it is told.
  */
 #define _GNU_SOURCE 1
@@ -11,24 +11,29 @@
 #include <string.h>
 #include <xpc/xpc.h>
 
-/* Other names for what links.c defines, since the library under test has it as well. */
+/* Other names for what these files define, since the library under test has it as well. */
+#define shim_error_of order_error_of
 #define shim_euid order_euid
 #define shim_link_activate order_link_activate
 #define shim_link_barrier order_link_barrier
 #define shim_link_cancel order_link_cancel
 #define shim_link_connection order_link_connection
 #define shim_link_drained order_link_drained
+#define shim_link_drop order_link_drop
+#define shim_link_ended order_link_ended
 #define shim_link_forget_death order_link_forget_death
 #define shim_link_hand_over order_link_hand_over
 #define shim_link_id order_link_id
 #define shim_link_listen order_link_listen
 #define shim_link_listen_anonymous order_link_listen_anonymous
 #define shim_link_on_death order_link_on_death
+#define shim_link_push_final order_link_push_final
 #define shim_link_reason order_link_reason
 #define shim_link_reject order_link_reject
 #define shim_link_release order_link_release
 #define shim_link_request order_link_request
 #define shim_link_require order_link_require
+#define shim_link_retain order_link_retain
 #define shim_link_send order_link_send
 #define shim_link_to_endpoint order_link_to_endpoint
 #define shim_link_to_service order_link_to_service
@@ -78,6 +83,8 @@ static void fake_barrier(dispatch_block_t barrier) {
 #define xpc_connection_resume(connection) ((void)(connection), note_call('r'))
 #define xpc_connection_cancel(connection) ((void)(connection), note_call('c'))
 
+#include "../../ffi/native/shim/link_requests.c"
+#include "../../ffi/native/shim/link_teardown.c"
 #include "../../ffi/native/shim/links.c"
 
 int run_role(const char *role, char **arguments) {

@@ -39,7 +39,8 @@ export const MODES: readonly Mode[] = [
     name: "thread",
     title: "thread sanitizer",
     flags: ["-O1", "-fsanitize=thread"],
-    environment: { TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1" },
+    // A process with threads pauses at its exit, to see their races with it: a second by default, for each process.
+    environment: { TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1:atexit_sleep_ms=50" },
   },
 ];
 

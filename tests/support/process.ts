@@ -41,9 +41,17 @@ export class App implements AsyncDisposable {
   #lastId = 0;
   #ended = false;
 
-  constructor(script = "app.ts", flags = ["-A"], environment: Record<string, string> = {}) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-prompt", ...flags, new URL(script, import.meta.url).href],
+  constructor(
+    script = "app.ts",
+    flags = ["-A"],
+    environment: Record<string, string> = {},
+    descriptors: number | undefined = undefined, // how many it may have
+  ) {
+    const url = new URL(script, import.meta.url).href;
+    const args = ["run", "--quiet", "--no-prompt", ...flags, url];
+    const limited = ["-c", `ulimit -n ${descriptors}; exec "$@"`, "sh", Deno.execPath(), ...args];
+    this.#process = new Deno.Command(descriptors === undefined ? Deno.execPath() : "sh", {
+      args: descriptors === undefined ? args : limited,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

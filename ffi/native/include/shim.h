@@ -92,7 +92,7 @@ SHIM_EXPORT void shim_queue_finish(shim_queue *queue);
  * then are discarded. The waits must have ended. */
 SHIM_EXPORT void shim_queue_release(shim_queue *queue);
 
-/* ----------------------------------------------------------- links.c: connections with a queue ---- */
+/* ------------ links.c, link_requests.c, link_teardown.c: connections with a queue ---- */
 
 typedef struct shim_link shim_link;
 

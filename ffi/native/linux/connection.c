@@ -21,6 +21,7 @@ xpc_connection_t xpc_connection_make(enum xpc_role role, const char *name, dispa
   connection->port = (struct xpc_source){.fd = -1, .ready = xpc_listener_port_ready};
   connection->port_path = -1;
   connection->service.lock_fd = -1;
+  connection->spare = -1;
   connection->unsent_end = &connection->unsent;
   connection->uid = (uid_t)-1;
   connection->gid = (gid_t)-1;

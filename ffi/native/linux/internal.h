@@ -243,6 +243,7 @@ enum xpc_packet_kind {
   XPC_PACKET_CARRY = 3, /* descriptors of the next message */
   XPC_PACKET_MESSAGE = 4,
   XPC_PACKET_NO_REPLY = 5, /* the request `answers` will never be answered */
+  XPC_PACKET_STARVED = 6,  /* the last one: the sender has no descriptor for what came */
 };
 
 #define XPC_PACKET_LARGE 1u /* the message is in a sealed memfd, the last descriptor */
@@ -271,11 +272,15 @@ struct xpc_packet {
   gid_t gid;
 };
 
-enum xpc_receipt { XPC_RECEIVED, XPC_NOTHING, XPC_END, XPC_MALFORMED, XPC_EXHAUSTED };
+/* XPC_STARVED: what came is lost, for this process had no descriptor for it. */
+enum xpc_receipt { XPC_RECEIVED, XPC_NOTHING, XPC_END, XPC_MALFORMED, XPC_EXHAUSTED, XPC_STARVED };
 
 /* Sends one packet, never blocking: 0 or an errno. */
 int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, size_t length, const int *fds,
                     size_t fd_count);
+
+/* Sends one that is only a kind. Where the socket is full, the packet is lost. */
+void xpc_packet_send_bare(int fd, enum xpc_packet_kind kind);
 
 /* Receives one; with XPC_RECEIVED its descriptors belong to the caller. */
 enum xpc_receipt xpc_packet_receive(int fd, struct xpc_packet *packet, const char **reason);
@@ -376,7 +381,9 @@ struct _xpc_connection_s {
   struct xpc_source port;   /* a listener's socket for those who hold an endpoint */
   int port_path;            /* and its file, which endpoints are duplicates of */
   struct xpc_service service;
-  uint32_t incarnation; /* counts connections to a service */
+  int spare; /* a listener's, given up to turn a client away where no other descriptor is left */
+  uint64_t starved_since, starved_until; /* a listener's: when it had no descriptor for a client; 0: it has */
+  uint32_t incarnation;                  /* counts connections to a service */
 
   struct xpc_peers silent;     /* a listener's: they sent nothing yet, so nobody was told of them */
   struct xpc_peers dependents; /* a listener's: they came through an endpoint, and end with it */

@@ -50,6 +50,8 @@ void xpc_connection_close(xpc_connection_t connection) {
   close_source(&connection->port, true);
   xpc_close(connection->port_path);
   connection->port_path = -1;
+  xpc_close(connection->spare);
+  connection->spare = -1;
   for (size_t i = 0; i < connection->carried_count; i++) xpc_close(connection->carried[i]);
   free(connection->carried);
   connection->carried = NULL;

@@ -50,6 +50,11 @@ int xpc_packet_send(int fd, const struct xpc_header *header, const void *body, s
   return sent < 0 ? errno : 0;
 }
 
+void xpc_packet_send_bare(int fd, enum xpc_packet_kind kind) {
+  struct xpc_header header = {.magic = XPC_WIRE_MAGIC, .version = XPC_WIRE_VERSION, .kind = (uint8_t)kind};
+  (void)xpc_packet_send(fd, &header, NULL, 0, NULL, 0);
+}
+
 static void take_control(struct msghdr *message, struct xpc_packet *packet) {
   packet->fd_count = 0;
   packet->credited = false;
@@ -102,10 +107,13 @@ enum xpc_receipt xpc_packet_receive(int fd, struct xpc_packet *packet, const cha
     xpc_packet_close(packet);
     return XPC_END;
   }
-  *reason = NULL;
-  if (message.msg_flags & MSG_CTRUNC)
+  if (message.msg_flags & MSG_CTRUNC) {
     *reason = "descriptors were lost: too many are open; close some files, or raise the limit (ulimit -n)";
-  else if (message.msg_flags & MSG_TRUNC) *reason = "a packet is too long";
+    xpc_packet_close(packet);
+    return XPC_STARVED;
+  }
+  *reason = NULL;
+  if (message.msg_flags & MSG_TRUNC) *reason = "a packet is too long";
   else if ((size_t)received < sizeof packet->header) *reason = "a packet is too short";
   else if (packet->header.magic != XPC_WIRE_MAGIC) *reason = "a packet is not of this protocol";
   else if (packet->header.version != XPC_WIRE_VERSION) *reason = "the other side speaks another version";

@@ -179,6 +179,12 @@ static bool handle(xpc_connection_t connection, struct xpc_packet *packet, const
       if (pending) xpc_deliver_reply(connection, pending, XPC_CONST_ERROR(interrupted), 0);
       return true;
     }
+    case XPC_PACKET_STARVED:
+      if (bare) {
+        *reason =
+          "the other side has no descriptor left: close some files there, or raise its limit (ulimit -n)";
+      }
+      return false;
     default: return false;
   }
 }
@@ -205,7 +211,9 @@ void xpc_connection_ready(struct xpc_source *source) {
       bool understood = handle(connection, &packet, &reason);
       xpc_packet_close(&packet);
       if (!understood) xpc_connection_lost(connection, reason);
-    } else if (receipt == XPC_END || receipt == XPC_MALFORMED) {
+    } else if (receipt == XPC_END || receipt == XPC_MALFORMED || receipt == XPC_STARVED) {
+      if (receipt == XPC_STARVED)
+        xpc_packet_send_bare(fd, XPC_PACKET_STARVED); /* the other side learns why */
       xpc_connection_lost(connection, reason);
     }
     pthread_mutex_lock(&connection->lock);

@@ -121,13 +121,8 @@ void xpc_connection_flush(xpc_connection_t connection) {
 }
 
 void xpc_connection_send_hello(xpc_connection_t connection) {
-  struct xpc_header header = {
-    .magic = XPC_WIRE_MAGIC,
-    .version = XPC_WIRE_VERSION,
-    .kind = XPC_PACKET_HELLO,
-  };
   /* The first packet on a fresh socket finds room; if not, the next one tells who we are. */
-  (void)xpc_packet_send(connection->source.fd, &header, NULL, 0, NULL, 0);
+  xpc_packet_send_bare(connection->source.fd, XPC_PACKET_HELLO);
 }
 
 /* Lock held. False if the connection takes nothing any more; then `unsent` is still the caller's. */

@@ -37,7 +37,7 @@ int32_t shim_bell_pair(int32_t ends[2]);
 /* weight.c: roughly the bytes of memory that a message holds. */
 uint64_t shim_message_weight(void *message);
 
-/* links.c */
+/* links.c and link_teardown.c */
 void shim_link_drained(shim_link *link,
                        uint64_t weight); /* an event that counted was taken; drops its reference */
 void shim_link_reject(shim_link *link); /* cancels a link that nobody took, and drops its owner's reference */

@@ -1,12 +1,5 @@
 /*
- * links.c: XPC connections whose events go to a queue.
- *
- * These keep a link alive: its owner (until shim_link_release), its event handler (until the final INVALID), each
- * request and barrier under way, and each of its messages that nobody drained yet.
- *
- * Locks are taken in this order: the link's, then the queue's. So whoever holds the queue's lock touches no more of a
- * link than its atomics and its place in the list. XPC's suspend and resume are called under the link's lock, which
- * keeps them in pairs; they call no handler. Activate and cancel are called without it.
+ * links.c: XPC connections whose events go to a queue. How a link ends is in link_teardown.c.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -18,77 +11,15 @@
 #include <dispatch/dispatch.h>
 #include <xpc/xpc.h>
 
-#include "internal.h"
+#include "link.h"
 
-/* A link with more undrained messages, or bytes in them, than this is suspended until there are half as many. Half, so that a drainer who
- * takes them one at a time does not suspend and resume for each. */
+/* A link with more undrained messages, or bytes in them, than this is suspended until there are half as many. Half, so
+ * that a drainer who takes them one at a time does not suspend and resume for each. */
 #define MAX_UNDRAINED 64
 #define MAX_UNDRAINED_BYTES (UINT64_C(16) << 20)
 
-/* What to call when a link becomes invalid. */
-struct death_call {
-  struct death_call *next;
-  void (*call)(void *context);
-  void *context;
-};
-
-struct shim_link {
-  _Atomic uint32_t references;
-  uint32_t id;
-  shim_queue *queue;
-  xpc_connection_t connection;
-  shim_link *next;   /* in the queue's list of links, under the queue's lock */
-  shim_link **place; /* what points at this link in that list */
-  _Atomic bool
-    owned; /* the owner of the queue has it: from its making or its PEER event, until its release */
-  pthread_mutex_t lock;
-  /* Under the lock: */
-  shim_node *last; /* the place for the final event, until it is queued */
-  struct death_call *death_calls;
-  uint32_t undrained;
-  uint64_t undrained_bytes;
-  uint32_t under_way; /* requests and barriers that have not ended yet */
-  bool suspended;
-  bool activated;
-  bool cancelled;
-  bool invalid;
-};
-
-/* The callers have a reference already, so the count never comes back from zero. */
-static void retain(shim_link *link) { atomic_fetch_add(&link->references, 1); }
-
-static void drop(shim_link *link) {
-  if (atomic_fetch_sub(&link->references, 1) != 1) return;
-  /* The end of a dead realm may still find the link in the list, but nobody owns it any more, so it is left alone. */
-  pthread_mutex_lock(shim_queue_lock(link->queue));
-  *link->place = link->next;
-  if (link->next) link->next->place = link->place;
-  pthread_mutex_unlock(shim_queue_lock(link->queue));
-  xpc_release(link->connection);
-  pthread_mutex_destroy(&link->lock);
-  free(link->last);
-  while (link->death_calls) {
-    struct death_call *call = link->death_calls;
-    link->death_calls = call->next;
-    free(call);
-  }
-  shim_queue *queue = link->queue;
-  free(link);
-  shim_queue_drop(queue);
-}
-
-/* The exchange makes sure that the owner's reference is dropped once, by the release or by the end of the realm. */
-shim_link *shim_links_take_owned(shim_link *links) {
-  for (shim_link *link = links; link; link = link->next) {
-    if (atomic_exchange(&link->owned, false)) return link;
-  }
-  return NULL;
-}
-
-void shim_link_hand_over(shim_link *link) { atomic_store(&link->owned, true); }
-
 /* XPC's errors are constants, which are compared by address. */
-static int32_t error_of(xpc_object_t error) {
+int32_t shim_error_of(xpc_object_t error) {
   if (error == XPC_ERROR_CONNECTION_INTERRUPTED) return SHIM_ERROR_INTERRUPTED;
   if (error == XPC_ERROR_CONNECTION_INVALID) return SHIM_ERROR_INVALID;
   if (error == XPC_ERROR_TERMINATION_IMMINENT) return SHIM_ERROR_TERMINATING;
@@ -110,7 +41,7 @@ static void refuse(xpc_connection_t connection) {
 /* Puts one more undrained event of `link` on the queue, and suspends the link when there are too many. */
 static void push_counted(shim_link *link, shim_node *node) {
   node->of = link;
-  retain(link);
+  shim_link_retain(link);
   pthread_mutex_lock(&link->lock);
   link->undrained++;
   link->undrained_bytes += node->weight;
@@ -135,7 +66,7 @@ void shim_link_drained(shim_link *link, uint64_t weight) {
     xpc_connection_resume(link->connection);
   }
   pthread_mutex_unlock(&link->lock);
-  drop(link);
+  shim_link_drop(link);
 }
 
 static void on_message(shim_link *link, xpc_object_t message) {
@@ -162,35 +93,10 @@ static void on_peer(shim_link *link, xpc_connection_t connection) {
   push_counted(link, node);
 }
 
-/* Queues the final event if it has come and nothing is under way any more. Under the lock. Its place was allocated with
- * the link: a final event that gets no memory would leave its owner waiting without end. */
-static void push_final(shim_link *link) {
-  if (!link->invalid || link->under_way > 0 || !link->last) return;
-  shim_node *node = link->last; /* NULL from now on: a request after the end must not bring a second one */
-  link->last = NULL;
-  node->event = (shim_event){.kind = SHIM_EVENT_ERROR, .source = link->id, .value = SHIM_ERROR_INVALID};
-  shim_queue_push(link->queue, node);
-}
-
-/* The connection is over. Libxpc may deliver replies and barriers after that, so the final event waits for them. */
-static void on_invalid(shim_link *link) {
-  pthread_mutex_lock(&link->lock);
-  bool first = !link->invalid;
-  link->invalid = true;
-  if (first) {
-    /* Under the lock: shim_link_forget_death returns only when none of its calls runs, so that the caller may free the
-     * context. The deaths are not held back: a thread may sleep for a mutex that the dead one holds. */
-    for (struct death_call *call = link->death_calls; call; call = call->next) call->call(call->context);
-    push_final(link);
-  }
-  pthread_mutex_unlock(&link->lock);
-  if (first) drop(link); /* the event handler's reference */
-}
-
 static void on_error(shim_link *link, xpc_object_t error) {
-  int32_t value = error_of(error);
+  int32_t value = shim_error_of(error);
   if (value == SHIM_ERROR_INVALID) {
-    on_invalid(link);
+    shim_link_ended(link);
     return;
   }
   shim_node *node = calloc(1, sizeof *node);
@@ -199,25 +105,6 @@ static void on_error(shim_link *link, xpc_object_t error) {
   shim_queue_push(link->queue, node);
   /* A peer that fails the code-signing requirement stays connected unless somebody cancels the connection. */
   if (value == SHIM_ERROR_REQUIREMENT) shim_link_cancel(link);
-}
-
-/* A request or a barrier starts, which keeps the link alive until finish_under_way. */
-static void start_under_way(shim_link *link) {
-  retain(link);
-  pthread_mutex_lock(&link->lock);
-  link->under_way++;
-  pthread_mutex_unlock(&link->lock);
-}
-
-/* Queues the end of a request or a barrier, and behind it the final event if that was held back for it. Both under the
- * lock: of two that end at once, neither may queue the final event before the other has queued its own. */
-static void finish_under_way(shim_link *link, shim_node *node) {
-  pthread_mutex_lock(&link->lock);
-  shim_queue_push(link->queue, node);
-  link->under_way--;
-  push_final(link);
-  pthread_mutex_unlock(&link->lock);
-  drop(link);
 }
 
 /* Takes over the reference to `connection`, also when it fails. */
@@ -311,56 +198,6 @@ void shim_link_send(shim_link *link, void *message) {
   xpc_connection_send_message(link->connection, message);
 }
 
-int shim_link_request(shim_link *link, void *message, uint32_t request) {
-  /* Before anything is sent: from then on the caller is promised one event. */
-  shim_node *node = calloc(1, sizeof *node);
-  if (!node) return -ENOMEM;
-  start_under_way(link);
-  xpc_connection_send_message_with_reply(link->connection, message, NULL, ^(xpc_object_t reply) {
-    node->event.source = link->id;
-    node->event.request = request;
-    if (xpc_get_type(reply) == XPC_TYPE_DICTIONARY) {
-      node->event.kind = SHIM_EVENT_REPLY;
-      node->event.object = xpc_retain(reply);
-    } else {
-      node->event.kind = SHIM_EVENT_REPLY_ERROR;
-      node->event.value = error_of(reply);
-      /* A client learns from its replies, not by an event, that the server fails its requirement. */
-      if (node->event.value == SHIM_ERROR_REQUIREMENT) shim_link_cancel(link);
-    }
-    finish_under_way(link, node);
-  });
-  return 0;
-}
-
-int shim_link_barrier(shim_link *link, uint32_t request) {
-  shim_node *node = calloc(1, sizeof *node);
-  if (!node) return -ENOMEM;
-  start_under_way(link);
-  xpc_connection_send_barrier(link->connection, ^{
-    node->event = (shim_event){.kind = SHIM_EVENT_BARRIER, .source = link->id, .request = request};
-    finish_under_way(link, node);
-  });
-  return 0;
-}
-
-void shim_link_cancel(shim_link *link) {
-  pthread_mutex_lock(&link->lock);
-  bool first = !link->cancelled;
-  bool inactive = !link->activated;
-  bool suspended = link->suspended;
-  link->cancelled = true;
-  link->activated = true;
-  link->suspended = false;
-  pthread_mutex_unlock(&link->lock);
-  if (!first) return;
-  /* Only an active connection may be released, and only one that is not suspended has a final event. Resumed
-   * before it is cancelled: a cancel resets the count of suspensions, and a resume after it aborts. */
-  if (inactive) xpc_connection_activate(link->connection);
-  if (suspended) xpc_connection_resume(link->connection);
-  xpc_connection_cancel(link->connection);
-}
-
 uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {
   if (size == 0) return 0;
   buffer[0] = '\0';
@@ -369,39 +206,4 @@ uint32_t shim_link_reason(const shim_link *link, char *buffer, uint32_t size) {
   (void)snprintf(buffer, size, "%s", reason); /* for people, who do without the end of a long one */
   free(reason);
   return (uint32_t)strlen(buffer);
-}
-
-void shim_link_release(shim_link *link) {
-  /* First, while the reference still keeps the link: the end of the realm must not take what is released here. */
-  atomic_store(&link->owned, false);
-  drop(link);
-}
-
-void shim_link_reject(shim_link *link) {
-  shim_link_cancel(link);
-  drop(link);
-}
-
-int shim_link_on_death(shim_link *link, void (*call)(void *context), void *context) {
-  struct death_call *added = malloc(sizeof *added);
-  if (!added) return -ENOMEM;
-  pthread_mutex_lock(&link->lock);
-  *added = (struct death_call){.next = link->death_calls, .call = call, .context = context};
-  link->death_calls = added;
-  if (link->invalid) call(context); /* on_invalid has been through the list already */
-  pthread_mutex_unlock(&link->lock);
-  return 0;
-}
-
-void shim_link_forget_death(shim_link *link, void *context) {
-  struct death_call *found = NULL;
-  pthread_mutex_lock(&link->lock);
-  for (struct death_call **place = &link->death_calls; *place; place = &(*place)->next) {
-    if ((*place)->context != context) continue;
-    found = *place;
-    *place = found->next;
-    break;
-  }
-  pthread_mutex_unlock(&link->lock);
-  free(found);
 }

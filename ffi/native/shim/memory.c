@@ -168,8 +168,9 @@ static int check_descriptor(int fd, size_t mapped) {
 int shim_memory_open_read_only(void *object, uint64_t length, shim_mapping *mapping) {
   size_t mapped = whole_pages(length);
   if (mapped == 0 || xpc_get_type(object) != XPC_TYPE_FD) return -EINVAL;
+  errno = 0;
   int fd = xpc_fd_dup(object);
-  if (fd < 0) return -EBADF;
+  if (fd < 0) return errno == EMFILE || errno == ENFILE ? -errno : -EBADF;
   int error = check_descriptor(fd, mapped);
   if (error == 0) {
     void *address = mmap(NULL, mapped, PROT_READ, MAP_SHARED, fd, 0);

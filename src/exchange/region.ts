@@ -73,6 +73,7 @@ export abstract class Region implements AsyncDisposable {
    * @param options where to begin, when to stop, how long to spin
    * @returns the changes; they end when the region is closed
    * @throws {PeerGoneError} from `next()` when the server is gone
+   * @throws {Deno.errors.NotFound} from `next()` when the server removed the region
    * @throws the signal's reason, from `next()`, when it aborts
    * @example
    * ```ts

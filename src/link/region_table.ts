@@ -86,7 +86,14 @@ export class RegionTable implements HostPart {
           `Cannot add the region "${name}": there is one of that name. Use replace() to change it`,
         );
       }
-      return await this.#put(name, this.#indexes.take(`the region "${name}"`), 1, options);
+      const index = this.#indexes.take(`the region "${name}"`);
+      const generation = this.#indexes.firstGeneration(index);
+      try {
+        return await this.#put(name, index, generation, options);
+      } catch (error) {
+        this.#indexes.release(index, generation - 1);
+        throw error;
+      }
     });
   }
 
@@ -115,6 +122,27 @@ export class RegionTable implements HostPart {
       const region = await this.#put(name, before.index, before.generation + 1, as);
       region.commit(); // wakes those who wait: they look at the generation, too
       await before.close();
+      return region;
+    });
+  }
+
+  /**
+   * Removes a region: nobody can open it any more, and those who wait for it learn that.
+   *
+   * @returns the region, which is closed
+   * @throws {Deno.errors.NotFound} if there is no region of that name
+   * @throws {TypeError} if the server is closed
+   */
+  remove(name: string): Promise<LinkedRegion> {
+    checkRegionName(name);
+    return this.#change(async () => {
+      this.#checkOpen("remove", name);
+      const region = this.get(name);
+      this.#regions.delete(name);
+      this.#tell(region.index, 0);
+      region.commit(); // wakes those who wait: they look at the generation, too
+      await region.close();
+      this.#indexes.release(region.index, region.generation);
       return region;
     });
   }
@@ -154,8 +182,13 @@ export class RegionTable implements HostPart {
     const region = new LinkedRegion(this.#end, facts, mapping, () => {});
     this.#regions.set(name, region);
     // The generation comes before the revision: a commit wakes those who then look at the generation.
-    Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
+    this.#tell(index, generation);
     return region;
+  }
+
+  /** Tells all which generation is the newest; 0: there is none. */
+  #tell(index: number, generation: number): void {
+    Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
   }
 
   #change(change: () => Promise<LinkedRegion>): Promise<LinkedRegion> {

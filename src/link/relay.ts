@@ -24,6 +24,11 @@ export class Relay {
     if (this.#active) this.#end.parkedWord(index).enter();
   }
 
+  /** Leaves out a region that was removed. */
+  exclude(index: number): void {
+    if (this.#passed.delete(index) && this.#active) this.#end.parkedWord(index).leave();
+  }
+
   /** Starts or stops: while it is active, the server says that it waits for commits, so that clients wake it. */
   activate(active: boolean): void {
     if (active === this.#active) return;

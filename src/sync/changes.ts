@@ -113,6 +113,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
    *
    * @returns the change; `done` when the region is closed or the iteration was ended
    * @throws {PeerGoneError} when the server is gone
+   * @throws {Deno.errors.NotFound} when the server removed the region
    * @throws the signal's reason, when it aborts
    */
   next(): Promise<IteratorResult<Change, undefined>> {
@@ -138,7 +139,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
 
   /** Gives what there is to tell now, if anything. */
   #poll(): IteratorResult<Change, undefined> | undefined {
-    const { queue: { library: { shim } }, revision, generation, life } = this.#place;
+    const { queue: { library: { shim } }, revision, generation, life, name } = this.#place;
     if (this.#returned) return DONE;
     this.#signal?.throwIfAborted();
     if (life.ended !== undefined) {
@@ -147,6 +148,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     }
     const current = shim.shim_word_load64(revision);
     const newest = shim.shim_word_load64(generation);
+    if (newest === 0) throw new Deno.errors.NotFound(`Cannot wait for changes of "${name}": its server removed it`);
     if (current === this.#after && newest === this.#told) return undefined;
     const value = new FoundChange(this.#place, this.#after, current, newest);
     this.#after = current;

@@ -84,11 +84,18 @@ export { type FrameOrder, type FrameWaitOptions, StreamReader } from "./src/exch
 export { type LoanAsyncOptions, type LoanOptions, StreamWriter } from "./src/exchange/stream_writer.ts";
 export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
+export { BacklogError, RemoteError } from "./src/link/messages_errors.ts";
+export type { MessageOptions } from "./src/link/messages_outbox.ts";
+export type { RegionDescription } from "./src/link/description.ts";
+export { ConnectedClient } from "./src/exchange/connected_client.ts";
+export type { Messages } from "./src/exchange/messages_queue.ts";
+export { type HandleOptions, type MessageRecord, type MessageValue, RegionHandle } from "./src/exchange/messages_values.ts";
 export { NameTakenError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
 export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
 export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";
+export type { ServerHandlers } from "./src/service/server_peers.ts";
 export { PeerGoneError } from "./src/sync/errors.ts";
 export type { LockGuard, LockState, Mutex } from "./src/sync/mutex.ts";
 export type { Change, Changes, ChangesOptions } from "./src/sync/changes.ts";

@@ -17,6 +17,7 @@ import {
 } from "../xpc/mod.ts";
 import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
+import { type RegionDescription, regionsIn } from "./description.ts";
 import { IncompatibleError } from "./errors.ts";
 import {
   bytesBehind,
@@ -35,6 +36,8 @@ import {
 } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
+import { Inbox, type MessageHandlers } from "./messages_inbox.ts";
+import { Outbox, TO_CLIENT, TO_SERVER } from "./messages_outbox.ts";
 import { BELLS, integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
 
@@ -46,6 +49,10 @@ export interface LinkTarget {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for the server. */
   readonly requirement: string | undefined;
+  /** What the client calls itself. */
+  readonly label: string | undefined;
+  /** What to do with the messages of the server. */
+  readonly messages: MessageHandlers;
 }
 
 /** How to open a region. */
@@ -82,6 +89,8 @@ export class ClientLink implements LinkEnd {
   readonly audience: ShimAudience;
   readonly bell: ClientBell;
   readonly gone: Address;
+  /** What this side sends of requests and messages. */
+  readonly outbox: Outbox;
   readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #undo: Undo;
@@ -111,15 +120,19 @@ export class ClientLink implements LinkEnd {
     if (audience === null) throw new Error("Cannot connect: no memory is left");
     undo.defer(() => shim.shim_audience_free(audience));
     const serverBell = undo.use(new ServerBell(queue, audience));
+    const inbox = new Inbox(TO_CLIENT, target.messages);
     const connection = undo.use(
       await Connection.toEndpoint(target.endpoint, {
-        message: (message) => serverBell.receive(message),
+        message: (message) => {
+          if (!inbox.receive(message)) serverBell.receive(message);
+        },
         requirement: target.requirement,
       }),
     );
+    inbox.join(connection);
     const bell = new ClientBell(queue);
     undo.defer(() => bell.close());
-    const welcome = await hello({ connection, words, schema: target.schema, bell, serverBell }, signal, undo);
+    const welcome = await hello({ connection, words, target, bell, serverBell }, signal, undo);
     // The broker's word on who serves does not count here: the kernel's does.
     if (connection.peer.euid !== shim.shim_euid()) {
       throw new IncompatibleError(`Cannot connect: user ${connection.peer.euid} runs the server`);
@@ -167,6 +180,7 @@ export class ClientLink implements LinkEnd {
     this.audience = audience;
     this.gone = words.word(GONE_AT);
     this.bell = bell;
+    this.outbox = new Outbox(connection, TO_SERVER);
     this.#connection = connection;
     this.#words = words;
     this.#undo = undo;
@@ -220,6 +234,11 @@ export class ClientLink implements LinkEnd {
     } finally {
       disposeValue(reply);
     }
+  }
+
+  /** Asks for all regions. */
+  async describe(signal: AbortSignal | undefined): Promise<RegionDescription[]> {
+    return regionsIn(await this.ask({ op: "describe" }, signal));
   }
 
   /**
@@ -305,21 +324,21 @@ export class ClientLink implements LinkEnd {
 interface Hello {
   readonly connection: Connection;
   readonly words: Mapping;
-  readonly schema: Uint8Array | null;
+  readonly target: LinkTarget;
   readonly bell: ClientBell;
   readonly serverBell: ServerBell;
 }
 
 /** Says hello and maps what the server gives. */
 async function hello(
-  { connection, words: ownWords, schema, bell: ownBell, serverBell }: Hello,
+  { connection, words: ownWords, target: { schema, label }, bell: ownBell, serverBell }: Hello,
   signal: AbortSignal | undefined,
   undo: Undo,
 ): Promise<Welcome> {
   using words = ownWords.share();
   using bell = await ownBell.first();
   const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
-  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [BELLS] };
+  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [BELLS], label };
   const reply = await connection.request(bell === undefined ? request : { ...request, bell }, { signal });
   try {
     checkReply(reply);

@@ -19,6 +19,7 @@ import type { LinkEnd } from "./link_end.ts";
 import type { LinkedRegion } from "./linked_region.ts";
 import { ChannelTable } from "./channel_table.ts";
 import { IndexTable } from "./index_table.ts";
+import { MessagesPart, type ServerMessages } from "./messages_part.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { BELLS, checkHello, LinkRefusal } from "./protocol.ts";
 import { RegionTable } from "./region_table.ts";
@@ -33,6 +34,8 @@ export interface HostOptions {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for clients. */
   readonly requirement: string | undefined;
+  /** What to do with the messages of clients. */
+  readonly messages: ServerMessages;
 }
 
 /** A process that is connected; it becomes a client by its hello. */
@@ -67,6 +70,7 @@ export class Host implements LinkEnd {
   /** The channels. */
   readonly channels: ChannelTable;
   readonly #table: RegionTable;
+  readonly #messages: MessagesPart;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
   readonly #links = new Map<Connection, ServerLink>();
@@ -115,7 +119,8 @@ export class Host implements LinkEnd {
     this.#table = new RegionTable(this, this.#indexes);
     this.streams = new StreamTable(this, this.#indexes);
     this.channels = new ChannelTable(this, this.#indexes);
-    this.#parts = [this.#table, this.streams, this.channels];
+    this.#messages = new MessagesPart(options.messages);
+    this.#parts = [this.#table, this.streams, this.channels, this.#messages];
     this.#relay = new Relay(this);
   }
 
@@ -149,6 +154,12 @@ export class Host implements LinkEnd {
   /** Replaces a region: see {@linkcode RegionTable.replace}. */
   async replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
     return await this.#table.replace(name, options);
+  }
+
+  /** Removes a region: see {@linkcode RegionTable.remove}. */
+  async remove(name: string): Promise<void> {
+    const { index } = await this.#table.remove(name);
+    this.#relay.exclude(index);
   }
 
   parkedWord(index: number): ParkedWord {
@@ -197,6 +208,7 @@ export class Host implements LinkEnd {
   }
 
   #receive(peer: Peer, message: IncomingMessage): void {
+    if (this.#messages.receive(peer.link, message)) return;
     if (message.expectsReply) return this.#answer(peer, message);
     using _ = message;
     if (message.values["op"] === "committed" && peer.link !== undefined) this.#wake();
@@ -232,7 +244,7 @@ export class Host implements LinkEnd {
   }
 
   async #hello(peer: Peer, { values }: IncomingMessage): Promise<XpcRecord> {
-    const { version, words, bell, bells } = checkHello(values, this.#options.schema, peer.link !== undefined);
+    const { version, words, bell, bells, label } = checkHello(values, this.#options.schema, peer.link !== undefined);
     const owner = this.#lastOwner + 1;
     if (owner > MUTEX_OWNER) {
       throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
@@ -245,13 +257,14 @@ export class Host implements LinkEnd {
       server: share(this.server.share()),
       locks: share(this.locks.share()),
     };
-    const link = new ServerLink(this, peer.connection, words, owner);
+    const link = new ServerLink(this, peer.connection, words, owner, label);
     peer.link = link;
     this.#lastOwner = owner;
     this.#links.set(peer.connection, link);
     const hasBell = bells && (bell === undefined || link.tryTakeBell(bell));
     const ownBell = hasBell ? link.makeBell(() => this.#wake()) : undefined;
     this.#watchClients();
+    this.#messages.welcome(link);
     const given = await ownBell;
     undo.move(); // the reply owns them
     return {

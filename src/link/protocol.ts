@@ -49,6 +49,8 @@ interface Hello {
   readonly bell: FileDescriptor | undefined;
   /** Whether it wants to exchange doorbells. */
   readonly bells: boolean;
+  /** What the client calls itself; empty without a label. */
+  readonly label: string;
 }
 
 /**
@@ -57,7 +59,7 @@ interface Hello {
  * @throws {LinkRefusal} with the first thing that is wrong
  */
 export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: boolean): Hello {
-  const { layout, schema, words, features = [] } = values;
+  const { layout, schema, words, features = [], label = "" } = values;
   const min = unsignedOf(values["min"], "min");
   const max = unsignedOf(values["max"], "max");
   if (min > max) throw new LinkRefusal("bad_request", "Cannot read hello: min is above max");
@@ -89,11 +91,21 @@ export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: bo
   if (bell !== undefined && !(bell instanceof FileDescriptor)) {
     throw new LinkRefusal("bad_request", "Cannot read hello: bell is not a file descriptor");
   }
+  if (label !== "" && !isLabel(label)) {
+    throw new LinkRefusal("bad_request", "Cannot read hello: label is not a string of at most 128 printable characters");
+  }
   if (again) throw new LinkRefusal("bad_request", "Cannot say hello twice");
   if (!sameSchema(ours, schema)) {
     throw new LinkRefusal("incompatible", "Cannot connect: the schemas of client and server differ");
   }
-  return { version, words, bell, bells };
+  return { version, words, bell, bells, label };
+}
+
+/** Whether a value is a label: a string of 1 to 128 printable characters that survives a trip through UTF-8. */
+export function isLabel(value: unknown): value is string {
+  // Control characters, and the byte order mark, which a decoder drops at the start of a text.
+  // deno-lint-ignore no-control-regex -- they are what is refused
+  return typeof value === "string" && /^[^\x00-\x1f\x7f-\x9f\ufeff]{1,128}$/.test(value) && value.isWellFormed();
 }
 
 function unsignedOf(value: XpcValue | undefined, key: string): bigint {

@@ -5,6 +5,7 @@ import { DEFAULT_TILE_BYTES, isTileBytes } from "../sync/tiles.ts";
 import { inWords } from "../xpc/in_words.ts";
 import { bytesBehind } from "./layout.ts";
 import type { ClientAccess } from "./linked_region.ts";
+import { isLabel } from "./protocol.ts";
 
 /** The length of a region or its layout, and what clients may do with it. */
 export interface RegionOptions {
@@ -47,12 +48,7 @@ export interface RegionOptions {
  * @throws {TypeError} if it is not a string of 1 to 128 printable characters that survives a trip through UTF-8
  */
 export function checkRegionName(name: unknown): asserts name is string {
-  if (
-    typeof name === "string" && name.length >= 1 && name.length <= 128 && name.isWellFormed() &&
-    // Control characters, and the byte order mark, which a decoder drops at the start of a text.
-    // deno-lint-ignore no-control-regex -- they are what is refused
-    !/[\x00-\x1f\x7f-\x9f\ufeff]/.test(name)
-  ) return;
+  if (isLabel(name)) return;
   throw new TypeError(
     `Cannot use the region name ${inWords(name)}: a region name is a string of 1 to 128 printable characters`,
   );

@@ -15,8 +15,11 @@ import type { LinkEnd } from "./link_end.ts";
 
 /** What a server keeps of a client that said hello: its words, its place in the audience, the doorbells. */
 export class ServerLink {
+  /** The connection to the client. */
+  readonly connection: Connection;
+  /** What the client calls itself; empty without a label. */
+  readonly label: string;
   readonly #end: LinkEnd;
-  readonly #connection: Connection;
   readonly #words: Mapping;
   readonly #member: number;
   /** This client alone, for what is sent to nobody else. */
@@ -32,14 +35,16 @@ export class ServerLink {
    * @param connection to the client
    * @param words what the client says are its words
    * @param owner the client's number as an owner of mutexes
+   * @param label what it calls itself
    * @throws {RangeError} if the words are shorter than the layout, or could become so
    * @throws {ConnectionError} if the client is gone
    */
-  constructor(end: LinkEnd, connection: Connection, words: SharedMemory, owner: number) {
+  constructor(end: LinkEnd, connection: Connection, words: SharedMemory, owner: number, label: string) {
     using undo = new DisposableStack();
     const { queue: { library }, audience, locks } = end;
     this.#end = end;
-    this.#connection = connection;
+    this.connection = connection;
+    this.label = label;
     this.#words = undo.use(Mapping.open(words, CLIENT_BYTES));
     this.#death = undo.use(
       new OwnerDeath(library, connection, {
@@ -71,7 +76,7 @@ export class ServerLink {
 
   /** The client's process, from the kernel. */
   get pid(): number {
-    return this.#connection.peer.pid;
+    return this.connection.peer.pid;
   }
 
   /** A word that is not 0 once the client is dead, until {@linkcode end}. */
@@ -121,8 +126,8 @@ export class ServerLink {
     if (this.#ownBell !== undefined) return;
     void this.makeBell(ring).then((bell) => {
       using _ = bell;
-      if (bell === undefined || this.ended || !this.#connection.open) return;
-      this.#connection.send({ event: "bell", bell });
+      if (bell === undefined || this.ended || !this.connection.open) return;
+      this.connection.send({ event: "bell", bell });
     });
   }
 

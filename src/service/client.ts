@@ -1,16 +1,21 @@
-import { Connection, ConnectionError, type XpcRecord } from "../xpc/mod.ts";
-import type { Endpoint } from "../xpc/endpoint.ts";
+import { ConnectionError } from "../xpc/mod.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
 import { aborted } from "../broker/abort.ts";
 import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
 import type { ClientLink } from "../link/client_link.ts";
-import { hashSchema, integerOf } from "../link/protocol.ts";
+import type { Messages } from "../exchange/messages_queue.ts";
+import type { MessageValue } from "../exchange/messages_values.ts";
+import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
+import type { RegionDescription } from "../link/description.ts";
+import { checkMessageOptions, type MessageOptions } from "../link/messages_outbox.ts";
+import { PeerGoneError } from "../sync/errors.ts";
+import { ClientMessages } from "./client_messages.ts";
+import { hashSchema } from "../link/protocol.ts";
 import { LinkedStream } from "../link/linked_stream.ts";
-import { spinOf } from "../sync/waiting.ts";
+import { signalOf, spinOf } from "../sync/waiting.ts";
 import { openChannel } from "../link/open_channel.ts";
 import { Channel } from "../exchange/channel.ts";
 import { Turns } from "../sync/turns.ts";
-import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
 import { type FrameOrder, StreamReader } from "../exchange/stream_reader.ts";
 import {
   checkChannelOpenOptions,
@@ -40,6 +45,17 @@ export interface ConnectOptions {
   broker?: BrokerSelection | undefined;
   /** A code-signing requirement for the server. macOS only. */
   requirement?: string | undefined;
+  /**
+   * What this client calls itself: its `name` among the server's `peers`. 1 to 128 printable characters.
+   *
+   * @default {undefined}
+   */
+  label?: string | undefined;
+  /**
+   * Answers the requests of the server: what it returns is the answer, what it throws reaches the server as a
+   * {@linkcode RemoteError}. Descriptors and the like in the value are closed after the answer.
+   */
+  request?: ((value: MessageValue) => MessageValue | void | Promise<MessageValue | void>) | undefined;
 }
 
 /** Options of {@linkcode Client.open}. */
@@ -92,11 +108,14 @@ export class Client implements AsyncDisposable {
   readonly #broker: BrokerClient;
   readonly #options: ConnectOptions;
   readonly #search: ServerSearch;
+  readonly #messages: ClientMessages;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<Error | undefined>();
   /** The link that lives, and links whose server is gone while regions of them are open. */
   readonly #links = new Set<ClientLink>();
   #link: Promise<ClientLink>;
+  /** The link, while its server is there. */
+  #current: ClientLink | undefined;
   /** What keeps the client from finding the next server. */
   #trouble: Error | undefined;
   #pid = 0;
@@ -114,8 +133,12 @@ export class Client implements AsyncDisposable {
     this.name = name;
     this.#broker = broker;
     this.#options = options;
-    this.#search = new ServerSearch(broker, { name, schema, requirement: options.requirement });
-    const { signal } = options;
+    const { signal, requirement, label, request } = options;
+    this.#messages = new ClientMessages(request, (region, { write = false, signal }) => {
+      return write ? this.open(region, { write, signal }) : this.open(region, { signal });
+    });
+    const messages = this.#messages.handlers;
+    this.#search = new ServerSearch(broker, { name, schema, requirement, label, messages });
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     this.#link = this.#search.once(until, first).then((link) => this.#adopt(link));
   }
@@ -280,6 +303,122 @@ export class Client implements AsyncDisposable {
     }
   }
 
+  /**
+   * Asks the server, whose `request` handler answers. Waits for a server if the last one is gone. A request is sent
+   * once: if the server goes before it answered, it may have done what was asked, or not.
+   *
+   * @param value the request, captured when there is a server
+   * @param options how long to wait
+   * @returns the answer; descriptors and the like in it belong to the caller
+   * @throws {RemoteError} if the server's handler threw
+   * @throws {PeerGoneError} if the server goes before it answered
+   * @throws {TypeError} if the server has no `request` handler, for a value that cannot be sent, or if the client is
+   *   closed
+   * @throws {RangeError} for a value that is too large, too deep or out of range
+   * @throws {DOMException} `TimeoutError` if there is no answer in time
+   * @throws the signal's reason, if it aborts first
+   * @example
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using _server = await serve("com.example.request", {
+   *   regions: {},
+   *   request: (value) => typeof value === "number" ? value * 2 : null,
+   * });
+   * await using client = await connect("com.example.request");
+   * assertEquals(await client.request(21, { timeout: 1000 }), 42);
+   * ```
+   */
+  async request(value: MessageValue, options: MessageOptions = {}): Promise<MessageValue> {
+    checkMessageOptions(options);
+    return await this.#exchange(options, (link, within) => this.#messages.request(link, value, within));
+  }
+
+  /**
+   * Sends a message to the server, whose `message` handler takes it. Messages arrive in the order in which they were
+   * sent, or not at all where the server dies.
+   *
+   * @param value the message, captured at once
+   * @throws {BacklogError} if 8192 messages or 16 MiB are under way, because the server does not take them
+   * @throws {PeerGoneError} if there is no server now
+   * @throws {TypeError} for a value that cannot be sent, naming it; and where the server has no `message` handler, which
+   *   the first message cannot know
+   * @throws {RangeError} for a value that is too large, too deep or out of range
+   */
+  send(value: MessageValue): void {
+    this.#stop.signal.throwIfAborted();
+    this.#messages.send(this.#current, value);
+  }
+
+  /**
+   * Sends a message, and waits before: for a server if the last one is gone, and for room where it is slow.
+   *
+   * @param value the message, captured when there is room
+   * @param options how long to wait
+   * @throws {PeerGoneError} if the server goes meanwhile
+   * @throws {TypeError} if the server has no `message` handler, for a value that cannot be sent, or if the client is
+   *   closed
+   * @throws {RangeError} for a value that is too large, too deep or out of range
+   * @throws {DOMException} `TimeoutError` if there is no room in time
+   * @throws the signal's reason, if it aborts first
+   */
+  async sendAsync(value: MessageValue, options: MessageOptions = {}): Promise<void> {
+    checkMessageOptions(options);
+    await this.#exchange(options, (link, within) => this.#messages.sendAsync(link, value, within));
+  }
+
+  /**
+   * The messages that the server sends to this client, also those that came before this call. Messages wait here until
+   * they are taken, and those that the server may have under way are bounded. Each goes to one iteration.
+   *
+   * @param options ends the iteration with the signal's reason
+   * @returns the messages; they end when the client is closed. Descriptors and the like in them belong to the caller
+   * @throws {PeerGoneError} from `next()`, without `reconnect`, when the server is gone and all that came is taken
+   */
+  messages(options: { signal?: AbortSignal | undefined } = {}): Messages {
+    return this.#messages.messages(signalOf(options));
+  }
+
+  /**
+   * Lists the server's regions. Waits for a server if the last one is gone.
+   *
+   * @param options how long to wait
+   * @returns the regions
+   * @throws {PeerGoneError} if the server goes before it answered
+   * @throws {TypeError} if the client is closed
+   * @throws {DOMException} `TimeoutError` if there is no answer in time
+   * @throws the signal's reason, if it aborts first
+   */
+  async regions(options: MessageOptions = {}): Promise<RegionDescription[]> {
+    checkMessageOptions(options);
+    return await this.#exchange({ signal: this.#untilOf(options) }, (link, { signal }) => link.describe(signal));
+  }
+
+  /** Does something with the server that is there, at once, or with the next one. */
+  async #exchange<T>(
+    options: MessageOptions,
+    act: (link: ClientLink, options: MessageOptions) => Promise<T>,
+  ): Promise<T> {
+    try {
+      if (this.#current !== undefined) return await act(this.#current, options);
+      if (this.#trouble !== undefined) throw this.#trouble;
+      const signal = this.#untilOf(options);
+      return await act(await aborted(this.#link, signal), { signal });
+    } catch (error) {
+      this.#stop.signal.throwIfAborted(); // that is why
+      throw error instanceof ConnectionError ? new PeerGoneError(GONE) : error;
+    }
+  }
+
+  /** Aborts when the client is closed, the time is over, or the caller wants no more. */
+  #untilOf({ signal, timeout }: MessageOptions): AbortSignal {
+    const signals = [this.#stop.signal];
+    if (signal !== undefined) signals.push(signal);
+    if (timeout !== undefined && timeout <= MAX_TIMEOUT) signals.push(AbortSignal.timeout(timeout));
+    return signals.length === 1 ? this.#stop.signal : AbortSignal.any(signals);
+  }
+
   /** Closes every region and the connection. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -293,15 +432,18 @@ export class Client implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#stop.abort(new TypeError(`Cannot use the client of "${this.name}": it is closed`));
+    this.#messages.close();
     await this.#link.catch(() => {}); // told to those who waited for it
     await Promise.all([...this.#links].map((link) => link.close()));
     await this.#broker.release();
     this.#connected = false;
+    this.#current = undefined;
     this.#closed.resolve(undefined);
   }
 
   #adopt(link: ClientLink): ClientLink {
     this.#links.add(link);
+    this.#current = link;
     this.#connected = true;
     this.#pid = link.pid;
     void link.closed.then((error) => this.#lost(link, error));
@@ -311,7 +453,9 @@ export class Client implements AsyncDisposable {
   async #lost(link: ClientLink, error: ConnectionError): Promise<void> {
     if (this.#stop.signal.aborted) return;
     this.#connected = false;
+    this.#current = undefined;
     if (this.#options.reconnect === false) {
+      this.#messages.orphan(new PeerGoneError(GONE));
       const refused = Promise.reject(error);
       refused.catch(() => {}); // told to those who call `open`
       this.#link = refused;
@@ -325,6 +469,12 @@ export class Client implements AsyncDisposable {
     this.#links.delete(link);
   }
 }
+
+/** What happened to a request whose server went. */
+const GONE = "Cannot go on with the server: it is gone";
+
+/** The longest time that a signal can wait, in milliseconds; longer ones are as good as none. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /**
  * Connects to a service, waiting until somebody serves it: either side may start first.
@@ -355,38 +505,4 @@ export async function connect(name: string, options: ConnectOptions = {}): Promi
   options.signal?.throwIfAborted();
   const schema = await hashSchema(options.schema);
   return await new Client(name, BrokerClient.acquire(options.broker), schema, options).start();
-}
-
-/** What {@linkcode describe} tells of a region. */
-export interface RegionDescription {
-  /** The name. */
-  readonly name: string;
-  /** The length, in bytes. */
-  readonly byteLength: number;
-  /** What clients may do. */
-  readonly clients: string;
-  /** How often it was replaced, plus 1. */
-  readonly generation: number;
-  /** The number of commits. */
-  readonly revision: number;
-}
-
-/** Asks the server behind an endpoint for its regions, without becoming its client. */
-export async function describe(endpoint: Endpoint, timeout: number): Promise<RegionDescription[]> {
-  await using connection = await Connection.toEndpoint(endpoint);
-  const { regions } = await connection.request({ op: "describe" }, { timeout });
-  if (!Array.isArray(regions)) return [];
-  return regions.flatMap((region) => {
-    if (typeof region !== "object" || region === null) return [];
-    const { name, clients, byteLength, generation, revision } = region as XpcRecord;
-    if (typeof name !== "string" || typeof clients !== "string") return []; // the server does not follow the protocol
-    const most = Number.MAX_SAFE_INTEGER;
-    return [{
-      name,
-      byteLength: integerOf(byteLength, most) ?? 0,
-      clients,
-      generation: integerOf(generation, most) ?? 0,
-      revision: integerOf(revision, most) ?? 0,
-    }];
-  });
 }

@@ -1,10 +1,19 @@
 import { BrokerClient } from "../broker/broker_client.ts";
 import { hashSchema } from "../link/protocol.ts";
+import type { ConnectedClient } from "../exchange/connected_client.ts";
+import type { MessageValue } from "../exchange/messages_values.ts";
 import { Client, type ConnectOptions } from "./client.ts";
 import { prepare, type ServeOptions, type Server } from "./server.ts";
 
 /** Options of {@linkcode join}: what to serve, and how to be a client. */
-export interface JoinOptions extends Omit<ServeOptions, "policy">, Omit<ConnectOptions, "schema" | "signal"> {
+export interface JoinOptions
+  extends Omit<ServeOptions, "policy" | "request">, Omit<ConnectOptions, "schema" | "signal" | "request"> {
+  /**
+   * Answers requests, on whichever side: of the clients, or of the server, who comes as `undefined`.
+   */
+  request?:
+    | ((value: MessageValue, client: ConnectedClient | undefined) => MessageValue | void | Promise<MessageValue | void>)
+    | undefined;
 }
 
 /**
@@ -36,7 +45,9 @@ export async function join(name: string, options: JoinOptions): Promise<Server |
     if (reply.registered) return server;
     const broker = BrokerClient.acquire(options.broker);
     const schema = await hashSchema(options.schema);
-    const client = new Client(name, broker, schema, options, reply);
+    const { request, ...others } = options;
+    const clientOptions = { ...others, request: request && ((value: MessageValue) => request(value, undefined)) };
+    const client = new Client(name, broker, schema, clientOptions, reply);
     await server.close();
     return await client.start();
   } catch (error) {

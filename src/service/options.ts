@@ -6,6 +6,7 @@
 import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
 import { checkChannelOptions } from "../link/channel_options.ts";
 import { checkStreamOptions } from "../link/stream_options.ts";
+import { isLabel } from "../link/protocol.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 type Options = { readonly [option: string]: unknown };
@@ -30,12 +31,15 @@ function checkObject(doing: string, options: unknown): asserts options is Option
 
 const isBoolean = (value: unknown): boolean => typeof value === "boolean";
 const isString = (value: unknown): boolean => typeof value === "string";
+const isFunction = (value: unknown): boolean => typeof value === "function";
 const isSignal = (value: unknown): boolean => value instanceof AbortSignal;
 
 function checkCommon(doing: string, options: Options): void {
   check(doing, options, "schema", isString, "a string");
   check(doing, options, "signal", isSignal, "an AbortSignal");
   check(doing, options, "requirement", isString, "a string in Apple's requirement language");
+  check(doing, options, "request", isFunction, "a function that answers");
+  check(doing, options, "label", isLabel, "a string of 1 to 128 printable characters");
   const { broker } = options;
   if (broker === undefined) return;
   checkObject(`${doing}: \`broker\``, broker);
@@ -57,6 +61,7 @@ export function checkServeOptions(name: string, options: unknown): void {
   if (streams !== undefined) checkTable(doing, "streams", streams);
   if (channels !== undefined) checkTable(doing, "channels", channels);
   const isPolicy = (value: unknown): boolean => value === "reject" || value === "replace";
+  check(doing, options, "message", isFunction, "a function that takes messages");
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
   checkCommon(doing, options);
@@ -137,4 +142,14 @@ export function checkOpenOptions(name: unknown, options: unknown): void {
   check(doing, options, "write", isBoolean, "true or false");
   check(doing, options, "prefault", isBoolean, "true or false");
   check(doing, options, "signal", isSignal, "an AbortSignal");
+}
+
+/**
+ * Checks the options of `list`, `watch` and `exists`.
+ *
+ * @throws {TypeError} if one is not valid; the message names it
+ */
+export function checkListOptions(doing: string, options: unknown): void {
+  checkObject(doing, options);
+  checkCommon(doing, options);
 }

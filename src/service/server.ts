@@ -11,14 +11,16 @@ import type { ChannelOptions } from "../link/channel_options.ts";
 import type { LinkedChannel } from "../link/linked_channel.ts";
 import { Channel } from "../exchange/channel.ts";
 import { ChannelHub } from "../exchange/channel_hub.ts";
+import type { ConnectedClient } from "../exchange/connected_client.ts";
 import { WritableRegion } from "../exchange/region.ts";
 import { Turns } from "../sync/turns.ts";
 import { StreamWriter } from "../exchange/stream_writer.ts";
 import { NameTakenError } from "./errors.ts";
 import { checkServeOptions } from "./options.ts";
+import { type ServerHandlers, ServerPeers } from "./server_peers.ts";
 
 /** Options of {@linkcode serve}. */
-export interface ServeOptions {
+export interface ServeOptions extends ServerHandlers {
   /**
    * The regions, by name. More can be added later.
    *
@@ -64,6 +66,7 @@ export class Server implements AsyncDisposable {
   /** The name of the service. */
   readonly name: string;
   readonly #host: Host;
+  readonly #peers: ServerPeers;
   readonly #broker: BrokerClient;
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #listener: BrokerListener;
@@ -76,9 +79,10 @@ export class Server implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @internal Takes over the host and one use of the broker client. */
-  constructor(name: string, host: Host, broker: BrokerClient) {
+  constructor(name: string, host: Host, peers: ServerPeers, broker: BrokerClient) {
     this.name = name;
     this.#host = host;
+    this.#peers = peers;
     this.#broker = broker;
     this.#listener = {
       reconnected: () => void this.#again(),
@@ -89,6 +93,13 @@ export class Server implements AsyncDisposable {
   /** How many clients are connected. */
   get clients(): number {
     return this.#host.clients;
+  }
+
+  /**
+   * The clients that are connected, to send to them and to ask them. It changes as they come and go.
+   */
+  get peers(): ReadonlySet<ConnectedClient> {
+    return this.#peers.peers;
   }
 
   /** The names of the regions. */
@@ -139,6 +150,17 @@ export class Server implements AsyncDisposable {
    */
   async replace(name: string, options: RegionOptions): Promise<WritableRegion> {
     return this.#wrap(await this.#host.replace(name, options));
+  }
+
+  /**
+   * Removes a region, and closes it here. Clients keep what they mapped; `changes()` tells them, and `open` finds none.
+   *
+   * @param name its name
+   * @throws {Deno.errors.NotFound} if there is none of that name
+   * @throws {TypeError} if the server is closed
+   */
+  async remove(name: string): Promise<void> {
+    await this.#host.remove(name);
   }
 
   /** The names of the streams. */
@@ -350,9 +372,13 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
   checkServiceName(name);
   checkServeOptions(name, options);
   options.signal?.throwIfAborted();
+  let server: Server | undefined;
+  // Nobody connects before the server has registered.
+  const peers = new ServerPeers(options, (region) => Promise.resolve().then(() => server!.region(region)));
   const host = await Host.create({
     schema: await hashSchema(options.schema),
     requirement: options.requirement,
+    messages: peers,
   });
   try {
     for (const [region, regionOptions] of Object.entries(options.regions ?? {})) {
@@ -368,7 +394,8 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     await host.close();
     throw error;
   }
-  return new Server(name, host, BrokerClient.acquire(options.broker));
+  server = new Server(name, host, peers, BrokerClient.acquire(options.broker));
+  return server;
 }
 
 /**

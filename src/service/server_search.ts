@@ -3,6 +3,7 @@ import type { BrokerClient } from "../broker/broker_client.ts";
 import { RefusedError } from "../broker/replies.ts";
 import { ClientLink } from "../link/client_link.ts";
 import { IncompatibleError } from "../link/errors.ts";
+import type { MessageHandlers } from "../link/messages_inbox.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import { EventQueue } from "../xpc/event_queue.ts";
 import { ConnectionError } from "../xpc/mod.ts";
@@ -23,6 +24,10 @@ export interface SearchTarget {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for the server. */
   readonly requirement: string | undefined;
+  /** What the client calls itself. */
+  readonly label: string | undefined;
+  /** What to do with the messages of the server. */
+  readonly messages: MessageHandlers;
 }
 
 /** The first and the longest pause before the same server is tried again, in milliseconds. */
@@ -96,9 +101,9 @@ export class ServerSearch {
 
   async #connect({ endpoint, generation: _ }: Found, signal: AbortSignal): Promise<ClientLink> {
     using used = endpoint;
-    const { schema, requirement } = this.#target;
+    const { name: _name, ...target } = this.#target;
     const queue = await EventQueue.acquire();
-    return await ClientLink.open(queue, { endpoint: used, schema, requirement }, signal);
+    return await ClientLink.open(queue, { endpoint: used, ...target }, signal);
   }
 
   /** Waits for a newer registration than the one that failed, or for a pause and then for any. */

@@ -48,6 +48,8 @@
  * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
  * | `ReleaseMutex` | `guard.unlock()`, or `using` |
  * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
+ * | `WM_COPYDATA`, a named pipe beside the mapping | {@linkcode Client.request}, {@linkcode Client.send}, {@linkcode Server.peers} |
+ * | looking for a mapping by its name | {@linkcode exists}, {@linkcode list}, {@linkcode watch} |
  *
  * @module
  */
@@ -92,7 +94,12 @@ export type { MessageOptions } from "./src/link/messages_outbox.ts";
 export type { RegionDescription } from "./src/link/description.ts";
 export { ConnectedClient } from "./src/exchange/connected_client.ts";
 export type { Messages } from "./src/exchange/messages_queue.ts";
-export { type HandleOptions, type MessageRecord, type MessageValue, RegionHandle } from "./src/exchange/messages_values.ts";
+export {
+  type HandleOptions,
+  type MessageRecord,
+  type MessageValue,
+  RegionHandle,
+} from "./src/exchange/messages_values.ts";
 export { NameTakenError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
 export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";

@@ -10,7 +10,10 @@ export type RequestHandler = (value: MessageValue) => MessageValue | void | Prom
 export type MessageHandler = (value: MessageValue) => void | Promise<void>;
 
 /** Makes of a handler of requests what the link calls. */
-export function answering(handle: RequestHandler, open: RegionOpener): NonNullable<MessageHandlers["request"]> {
+export function answering(
+  handle: RequestHandler,
+  open: RegionOpener,
+): NonNullable<MessageHandlers["request"]> {
   const answerOf = (answer: MessageValue | void): XpcValue => answer === undefined ? null : packValue(answer);
   return (value) => {
     const answer = handle(unpackValue(value, open));

@@ -2,13 +2,7 @@ import type { IncomingMessage } from "../xpc/incoming_message.ts";
 import type { Connection, XpcRecord, XpcValue } from "../xpc/mod.ts";
 import { describeThrown } from "./messages_errors.ts";
 import type { Direction } from "./messages_outbox.ts";
-import {
-  MAX_MESSAGES,
-  MAX_REQUESTS,
-  MAX_UNDER_WAY_BYTES,
-  TOLERANCE,
-  weightOf,
-} from "./messages_weight.ts";
+import { MAX_MESSAGES, MAX_REQUESTS, MAX_UNDER_WAY_BYTES, TOLERANCE, weightOf } from "./messages_weight.ts";
 
 /** What this side does with what the other side sends. */
 export interface MessageHandlers {
@@ -102,10 +96,18 @@ export class Inbox {
   #question(message: IncomingMessage, greeted: boolean): void {
     if (!greeted) return refuse(message, "hello_first", "Cannot answer before hello");
     if (this.#handlers.message === undefined) {
-      return refuse(message, "no_handler", `Cannot take messages: the ${this.#direction.receiver} handles none`);
+      return refuse(
+        message,
+        "no_handler",
+        `Cannot take messages: the ${this.#direction.receiver} handles none`,
+      );
     }
     if (this.#pending.some(({ question }) => question !== undefined)) {
-      return refuse(message, "bad_request", "Cannot answer: the same was asked before, and is not answered yet");
+      return refuse(
+        message,
+        "bad_request",
+        "Cannot answer: the same was asked before, and is not answered yet",
+      );
     }
     this.#pending.push({ taken: false, question: message });
     this.#answer();
@@ -143,8 +145,9 @@ export class Inbox {
     };
     try {
       const answer = handle(value);
-      if (answer instanceof Promise) void answer.then((value) => done(resultOf(value)), (error) => done(failure(error)));
-      else done(resultOf(answer));
+      if (answer instanceof Promise) {
+        void answer.then((value) => done(resultOf(value)), (error) => done(failure(error)));
+      } else done(resultOf(answer));
     } catch (error) {
       done(failure(error));
     }
@@ -174,7 +177,8 @@ export class Inbox {
 function resultOf(value: XpcValue): XpcRecord {
   const weight = weightOf(value);
   if (weight <= MAX_REPLY_BYTES) return { ok: true, value };
-  const message = `Cannot reply with ${weight} bytes: at most ${MAX_REPLY_BYTES} bytes; share a region instead`;
+  const message =
+    `Cannot reply with ${weight} bytes: at most ${MAX_REPLY_BYTES} bytes; share a region instead`;
   return { ok: false, code: "handler", name: "RangeError", message };
 }
 
@@ -198,4 +202,3 @@ function reply(message: IncomingMessage, record: XpcRecord): void {
 function refuse(message: IncomingMessage, code: string, text: string): void {
   reply(message, { ok: false, code, message: text });
 }
-

@@ -135,7 +135,9 @@ export class Outbox {
     }
     if (code === "handler") throw new RemoteError(message, typeof name === "string" ? name : "Error");
     if (code === "no_handler" || code === "bad_request") {
-      throw new TypeError(`Cannot send a request: the ${receiver} takes none (it has no \`request\` handler)`);
+      throw new TypeError(
+        `Cannot send a request: the ${receiver} takes none (it has no \`request\` handler)`,
+      );
     }
     throw new Error(message);
   }

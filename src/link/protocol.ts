@@ -92,7 +92,10 @@ export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: bo
     throw new LinkRefusal("bad_request", "Cannot read hello: bell is not a file descriptor");
   }
   if (label !== "" && !isLabel(label)) {
-    throw new LinkRefusal("bad_request", "Cannot read hello: label is not a string of at most 128 printable characters");
+    throw new LinkRefusal(
+      "bad_request",
+      "Cannot read hello: label is not a string of at most 128 printable characters",
+    );
   }
   if (again) throw new LinkRefusal("bad_request", "Cannot say hello twice");
   if (!sameSchema(ours, schema)) {
@@ -105,7 +108,8 @@ export function checkHello(values: XpcRecord, ours: Uint8Array | null, again: bo
 export function isLabel(value: unknown): value is string {
   // Control characters, and the byte order mark, which a decoder drops at the start of a text.
   // deno-lint-ignore no-control-regex -- they are what is refused
-  return typeof value === "string" && /^[^\x00-\x1f\x7f-\x9f\ufeff]{1,128}$/.test(value) && value.isWellFormed();
+  return typeof value === "string" && /^[^\x00-\x1f\x7f-\x9f\ufeff]{1,128}$/.test(value) &&
+    value.isWellFormed();
 }
 
 function unsignedOf(value: XpcValue | undefined, key: string): bigint {

@@ -392,7 +392,10 @@ export class Client implements AsyncDisposable {
    */
   async regions(options: MessageOptions = {}): Promise<RegionDescription[]> {
     checkMessageOptions(options);
-    return await this.#exchange({ signal: this.#untilOf(options) }, (link, { signal }) => link.describe(signal));
+    return await this.#exchange(
+      { signal: this.#untilOf(options) },
+      (link, { signal }) => link.describe(signal),
+    );
   }
 
   /** Does something with the server that is there, at once, or with the next one. */
@@ -445,6 +448,7 @@ export class Client implements AsyncDisposable {
     this.#links.add(link);
     this.#current = link;
     this.#connected = true;
+    this.#messages.gate.open();
     this.#pid = link.pid;
     void link.closed.then((error) => this.#lost(link, error));
     return link;

@@ -1,15 +1,18 @@
 import { answering, type RequestHandler } from "../exchange/messages_handlers.ts";
-import { Messages, MessageQueue } from "../exchange/messages_queue.ts";
+import { MessageQueue, Messages } from "../exchange/messages_queue.ts";
 import { type MessageValue, packValue, type RegionOpener, unpackValue } from "../exchange/messages_values.ts";
 import type { ClientLink } from "../link/client_link.ts";
 import type { MessageHandlers } from "../link/messages_inbox.ts";
 import type { MessageOptions } from "../link/messages_outbox.ts";
 import { PeerGoneError } from "../sync/errors.ts";
+import { Gate } from "./gate.ts";
 
 /** The messages of a client, over all of its servers. */
 export class ClientMessages {
   /** What links do with what comes. */
   readonly handlers: MessageHandlers;
+  /** Opens when the client is connected. */
+  readonly gate: Gate = new Gate();
   readonly #open: RegionOpener;
   readonly #queue: MessageQueue;
 
@@ -21,7 +24,7 @@ export class ClientMessages {
     this.#open = open;
     this.#queue = new MessageQueue(open);
     this.handlers = {
-      request: request && answering(request, open),
+      request: request && answering((value) => this.gate.pass(() => request(value)), open),
       message: (value) => this.#queue.push(value),
     };
   }

@@ -12,7 +12,10 @@ export interface JoinOptions
    * Answers requests, on whichever side: of the clients, or of the server, who comes as `undefined`.
    */
   request?:
-    | ((value: MessageValue, client: ConnectedClient | undefined) => MessageValue | void | Promise<MessageValue | void>)
+    | ((
+      value: MessageValue,
+      client: ConnectedClient | undefined,
+    ) => MessageValue | void | Promise<MessageValue | void>)
     | undefined;
 }
 
@@ -46,7 +49,10 @@ export async function join(name: string, options: JoinOptions): Promise<Server |
     const broker = BrokerClient.acquire(options.broker);
     const schema = await hashSchema(options.schema);
     const { request, ...others } = options;
-    const clientOptions = { ...others, request: request && ((value: MessageValue) => request(value, undefined)) };
+    const clientOptions = {
+      ...others,
+      request: request && ((value: MessageValue) => request(value, undefined)),
+    };
     const client = new Client(name, broker, schema, clientOptions, reply);
     await server.close();
     return await client.start();

@@ -309,7 +309,10 @@ export class Server implements AsyncDisposable {
         signal,
       );
       // Where two brokers died in a row, two of these may be under way: the newest counts.
-      if (reply.registered) this.#generation = Math.max(this.#generation, reply.generation);
+      if (reply.registered) {
+        this.#generation = Math.max(this.#generation, reply.generation);
+        this.#peers.gate.open();
+      }
       if (this.#replacedEarly?.generation === this.#generation) this.#replaced(this.#replacedEarly.pid);
       return reply;
     } catch (error) {

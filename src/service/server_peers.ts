@@ -3,6 +3,7 @@ import { answering, taking } from "../exchange/messages_handlers.ts";
 import type { MessageValue, RegionOpener } from "../exchange/messages_values.ts";
 import type { MessageHandlers } from "../link/messages_inbox.ts";
 import type { Correspondent, ServerMessages } from "../link/messages_part.ts";
+import { Gate } from "./gate.ts";
 
 /** What a server does with what its clients send. */
 export interface ServerHandlers {
@@ -11,7 +12,8 @@ export interface ServerHandlers {
    * {@linkcode RemoteError}. Requests may be answered at the same time. Check the value: any client can send anything.
    * Descriptors and the like in it are closed after the answer.
    */
-  request?: ((value: MessageValue, client: ConnectedClient) => MessageValue | void | Promise<MessageValue | void>)
+  request?:
+    | ((value: MessageValue, client: ConnectedClient) => MessageValue | void | Promise<MessageValue | void>)
     | undefined;
   /**
    * Takes the messages of clients. Messages of one client come in their order. A promise that it returns keeps the
@@ -24,6 +26,8 @@ export interface ServerHandlers {
 export class ServerPeers implements ServerMessages {
   /** Those that are there. */
   readonly peers: ReadonlySet<ConnectedClient>;
+  /** Opens when the server has registered. */
+  readonly gate: Gate = new Gate();
   readonly #peers = new Set<ConnectedClient>();
   readonly #handlers: ServerHandlers;
   readonly #open: RegionOpener;
@@ -45,8 +49,8 @@ export class ServerPeers implements ServerMessages {
     const { request, message } = this.#handlers;
     const who = `process ${client.pid}`;
     return {
-      request: request && answering((value) => request(value, client), this.#open),
-      message: message && taking((value) => message(value, client), this.#open, who),
+      request: request && answering((value) => this.gate.pass(() => request(value, client)), this.#open),
+      message: message && taking((value) => this.gate.pass(() => message(value, client)), this.#open, who),
     };
   }
 }

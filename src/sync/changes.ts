@@ -148,7 +148,9 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     }
     const current = shim.shim_word_load64(revision);
     const newest = shim.shim_word_load64(generation);
-    if (newest === 0) throw new Deno.errors.NotFound(`Cannot wait for changes of "${name}": its server removed it`);
+    if (newest === 0) {
+      throw new Deno.errors.NotFound(`Cannot wait for changes of "${name}": its server removed it`);
+    }
     if (current === this.#after && newest === this.#told) return undefined;
     const value = new FoundChange(this.#place, this.#after, current, newest);
     this.#after = current;

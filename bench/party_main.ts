@@ -33,7 +33,9 @@ async function enter(role: string, setting: Setting): Promise<Party> {
     const server = await serve(name, {
       broker,
       request: (value) => value,
-      regions: Object.fromEntries(regions), streams });
+      regions: Object.fromEntries(regions),
+      streams,
+    });
     return { ...common, server, client: undefined, region: (name) => server.region(name) };
   }
   const client = await connect(name, {

@@ -244,7 +244,11 @@ export class Host implements LinkEnd {
   }
 
   async #hello(peer: Peer, { values }: IncomingMessage): Promise<XpcRecord> {
-    const { version, words, bell, bells, label } = checkHello(values, this.#options.schema, peer.link !== undefined);
+    const { version, words, bell, bells, label } = checkHello(
+      values,
+      this.#options.schema,
+      peer.link !== undefined,
+    );
     const owner = this.#lastOwner + 1;
     if (owner > MUTEX_OWNER) {
       throw new LinkRefusal("failed", "Cannot take another client: no owner is left");

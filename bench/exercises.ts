@@ -8,6 +8,7 @@ import * as cadence from "./exercises/cadence.ts";
 import * as handover from "./exercises/handover.ts";
 import * as mutex from "./exercises/mutex.ts";
 import * as regions from "./exercises/regions.ts";
+import * as requests from "./exercises/requests.ts";
 import * as roundTrips from "./exercises/round_trips.ts";
 import * as sockets from "./exercises/sockets.ts";
 import * as streams from "./exercises/streams.ts";
@@ -23,6 +24,7 @@ export const EXERCISES: Readonly<Record<string, Exercise>> = {
   ...handover,
   ...mutex,
   ...regions,
+  ...requests,
   ...roundTrips,
   ...sockets,
   ...streams,

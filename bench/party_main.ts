@@ -30,10 +30,19 @@ async function enter(role: string, setting: Setting): Promise<Party> {
   if (role === "server") {
     const regions = Object.entries(setting.regions).map(([name, byteLength]) => [name, { byteLength }]);
     const { streams } = setting;
-    const server = await serve(name, { broker, regions: Object.fromEntries(regions), streams });
+    const server = await serve(name, {
+      broker,
+      request: (value) => value,
+      regions: Object.fromEntries(regions),
+      streams,
+    });
     return { ...common, server, client: undefined, region: (name) => server.region(name) };
   }
-  const client = await connect(name, { broker, signal: AbortSignal.timeout(30_000) });
+  const client = await connect(name, {
+    broker,
+    signal: AbortSignal.timeout(30_000),
+    request: (value) => value,
+  });
   const opened = new Map<string, WritableRegion>();
   for (const name of Object.keys(setting.regions)) {
     opened.set(name, await client.open(name, { write: true }));

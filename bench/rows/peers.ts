@@ -13,24 +13,33 @@ export const peers: Bench = {
     const rally = { laps: 100, batches: quick ? 3 : 51 };
     const small = { byteLength: 64, count: quick ? 20 : 500 };
     const big = { byteLength: large, count: quick ? 1 : 5 };
-    const times: Record<"rally" | "small" | "socket" | "region", number[]> = {
+    const times: Record<"rally" | "asked" | "small" | "socket" | "region", number[]> = {
       rally: [],
+      asked: [],
       small: [],
       socket: [],
       region: [],
     };
     for (let round = -1; round < rounds; round++) {
       const [bytes] = await pair.both<number[]>("sendSmall", "echoSmall", small);
+      const [asked] = await pair.both<number[]>("ask", "answer", small);
       const [changes] = await pair.both<number[]>("pingChanges", "pongChanges", rally);
       const [socket] = await pair.both<number[]>("sendLarge", "takeLarge", big);
       const [region] = await pair.both<number[]>("copyIn", "sumUp", big);
       if (round < 0) continue; // that touched the memory and compiled the functions
       times.rally.push(2 * median(changes));
+      times.asked.push(median(asked));
       times.small.push(median(bytes));
       times.socket.push(median(socket));
       times.region.push(median(region));
     }
     return [
+      rowOf({
+        name: "request of 64 bytes, both loops idle",
+        ours: times.asked,
+        baseline: { name: "Unix socket in Deno", rounds: times.small },
+        bound: { kind: "ratio at most", limit: 1.5 },
+      }),
       rowOf({
         name: "there and back by changes()",
         ours: times.rally,

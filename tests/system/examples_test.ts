@@ -182,6 +182,24 @@ for (const first of ["server.ts", "client.ts"]) {
   });
 }
 
+for (const first of ["server.ts", "client.ts"]) {
+  example(`commands: requests are answered, messages come, ${first} first`, async (start) => {
+    const second = first === "server.ts" ? "client.ts" : "server.ts";
+    const scripts = [start(`commands/${first}`), start(`commands/${second}`)];
+    const [server, client] = first === "server.ts" ? scripts : scripts.reverse();
+    assertEquals(await client!.rest(), [
+      "the frame is full of 42",
+      "the player is at 42",
+      "RangeError: Cannot seek to 1000: there are 100 frames",
+    ]);
+    assertEquals(await server!.rest(), [
+      "remote control seeks to 42",
+      "remote control says bye",
+      "the player ended: in order",
+    ]);
+  });
+}
+
 example("worker: a worker waits with waitSync()", async (start) => {
   assertEquals(await start("worker/main.ts").rest(), [
     "the sum of 1024 times 1 is 1024",

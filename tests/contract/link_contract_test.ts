@@ -7,6 +7,7 @@ import { ownBroker } from "../support/process.ts";
 import { clientTests } from "./link/clients.ts";
 import { deathTests } from "./link/deaths.ts";
 import { mutexTests } from "./link/mutexes.ts";
+import { rangeTests } from "./link/ranges.ts";
 import { openingTests } from "./link/opening.ts";
 import { IMPLEMENTATIONS } from "./link/parties.ts";
 import { serverTests } from "./link/servers.ts";
@@ -15,7 +16,7 @@ import { waitingTests } from "./link/waits.ts";
 // The party in C is written for Linux, where a test can have a broker of its own too.
 const ignore = !ownBroker;
 
-const tests = [...openingTests, ...waitingTests, ...mutexTests, ...deathTests];
+const tests = [...openingTests, ...waitingTests, ...mutexTests, ...deathTests, ...rangeTests];
 
 for (const implementation of IMPLEMENTATIONS) {
   for (const [side, sideTests] of [["server", serverTests], ["client", clientTests]] as const) {

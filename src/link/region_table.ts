@@ -58,7 +58,6 @@ export class RegionTable implements HostPart {
         name: region.name,
         clients: region.clients,
         byteLength: BigInt(region.mapping.byteLength),
-        tileBytes: BigInt(region.tileBytes),
         generation: BigInt(region.generation),
         revision: BigInt(region.revisions.current),
       })),

@@ -8,6 +8,7 @@ import { clientTests } from "./link/clients.ts";
 import { deathTests } from "./link/deaths.ts";
 import { lockTests } from "./link/locks.ts";
 import { mutexTests } from "./link/mutexes.ts";
+import { rangeTests } from "./link/ranges.ts";
 import { openingTests } from "./link/opening.ts";
 import { IMPLEMENTATIONS } from "./link/parties.ts";
 import { serverTests } from "./link/servers.ts";
@@ -16,7 +17,14 @@ import { waitingTests } from "./link/waits.ts";
 // The party in C is written for Linux, where a test can have a broker of its own too.
 const ignore = !ownBroker;
 
-const tests = [...openingTests, ...waitingTests, ...mutexTests, ...lockTests, ...deathTests];
+const tests = [
+  ...openingTests,
+  ...waitingTests,
+  ...mutexTests,
+  ...rangeTests,
+  ...lockTests,
+  ...deathTests,
+];
 
 for (const implementation of IMPLEMENTATIONS) {
   for (const [side, sideTests] of [["server", serverTests], ["client", clientTests]] as const) {

@@ -288,7 +288,7 @@ static void threads(void) {
   struct party parties[] = {{.scene = scene, .owner = WRITER},
                             {.scene = scene, .owner = OTHER},
                             {.scene = scene, .owner = 3, .rounds = 2000 / FEWER},
-                            {.scene = scene, .owner = 0, .rounds = 60 / FEWER}};
+                            {.scene = scene, .owner = 0, .rounds = 20 / FEWER}};
   pthread_t ids[4];
   for (int i = 0; i < 4; i++) {
     REQUIRE(pthread_create(&ids[i], NULL, i < 2 ? write_in_thread : read_in_thread, &parties[i]) == 0);

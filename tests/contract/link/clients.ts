@@ -127,6 +127,11 @@ export const clientTests: readonly SideTest[] = [
           { ...right, byteLength: 20_000n }, // longer than the memory
           { ...right, byteLength: 2n ** 60n },
           { ...right, memory: 1n },
+          { ...right, tileBytes: "1024" },
+          { ...right, tileBytes: 0n },
+          { ...right, tileBytes: 100n },
+          { ...right, tileBytes: 2n ** 31n },
+          { ...right, tileBytes: 64n }, // which the memory has no room for
         ];
         for (const [index, answer] of answers.entries()) {
           server.answers["open"] = () => answer;

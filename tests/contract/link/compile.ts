@@ -3,7 +3,16 @@ import { fetchZig, runZig } from "../../../ffi/build/zig.ts";
 import { hostTarget } from "../../../ffi/targets.ts";
 
 const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
-const SOURCES = ["party.c", "client.c", "server.c", "memory.c", "words.c", "locks.c", "sha256.c"];
+const SOURCES = [
+  "party.c",
+  "client.c",
+  "server.c",
+  "memory.c",
+  "words.c",
+  "tiles.c",
+  "locks.c",
+  "sha256.c",
+];
 
 let compiled: Promise<string> | undefined;
 

@@ -15,6 +15,9 @@
  * | `open REGION write\|read` | generation, length in bytes |
  * | `write REGION OFFSET BYTE`, `read REGION OFFSET` | the byte |
  * | `commit REGION`, `revision REGION` | the revision |
+ * | `commit_range REGION OFFSET LENGTH` | the revision, in which only these bytes changed |
+ * | `copy REGION SINCE` | the revision of the copy, how many bytes were copied, `consistent` or `mixed` |
+ * | `copied REGION OFFSET` | the byte of the copy |
  * | `wait REGION AFTER bell\|futex` | the revision that is not AFTER, and the newest generation |
  * | `lock REGION MILLISECONDS` (-1: without end), `trylock REGION` | `locked`, `abandoned` or `busy` |
  * | `unlock REGION` | |
@@ -31,6 +34,7 @@
  * | --- | --- |
  * | `parked REGION` | the parked words of the other side that it can see, by "or" |
  * | `crash_commit REGION` | counts the revision up and wakes nobody, as who dies in the middle of a commit |
+ * | `crash_range REGION OFFSET LENGTH` | dies in the middle of such a commit: the tiles are told, and nothing else |
  * | `drop REGION` | unlocks and wakes nobody, as who dies in the middle of an unlock |
  * | `leave LOCK` | the same for what was taken of a lock |
  *

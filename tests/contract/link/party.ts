@@ -15,6 +15,7 @@ import {
   MutexLock,
   PeerGoneError,
   type ReadableRegion,
+  type RegionOptions,
   RwLock,
   Semaphore,
   serve,
@@ -31,6 +32,7 @@ const opened = new Map<string, Region>();
 const guards = new Map<string, LockGuard>();
 const locks = new Map<string, AnyLock>();
 const holds = new Map<string, LockGuard[]>();
+const copies = new Map<string, Uint8Array<ArrayBuffer>>();
 
 /** A refusal of a command. */
 class Refusal extends Error {}
@@ -51,8 +53,8 @@ function schemaOf(word: string): string | undefined {
   return word === "-" ? undefined : word;
 }
 
-function optionsOf([bytes, clients]: readonly string[]): { byteLength: number; clients: "read" | "write" } {
-  return { byteLength: Number(bytes), clients: clients === "read" ? "read" : "write" };
+function optionsOf([bytes, clients]: readonly string[]): RegionOptions {
+  return { byteLength: Number(bytes), clients: clients === "read" ? "read" : "write", tileBytes: 1024 };
 }
 
 function keep(name: string, guard: LockGuard): string {
@@ -95,7 +97,7 @@ function tryTake(lock: AnyLock, mode: string): LockGuard | undefined | boolean {
 
 const commands: Readonly<Record<string, Command>> = {
   async serve([service, name = "", schema = "", ...rest]) {
-    const regions: Record<string, ReturnType<typeof optionsOf>> = {};
+    const regions: Record<string, RegionOptions> = {};
     for (let at = 0; at + 2 < rest.length; at += 3) regions[rest[at]!] = optionsOf(rest.slice(at + 1));
     server = await serve(name, { regions, schema: schemaOf(schema), broker: { service, embedded: false } });
   },
@@ -119,6 +121,16 @@ const commands: Readonly<Record<string, Command>> = {
   },
   read: ([name = "", at]) => regionOf(name).view(Uint8Array)[Number(at)],
   commit: ([name = ""]) => writable(name).commit(),
+  commit_range: ([name = "", offset, length]) =>
+    writable(name).commit([{ byteOffset: Number(offset), byteLength: Number(length) }]),
+  copy([name = "", since]) {
+    const region = regionOf(name);
+    let copy = copies.get(name);
+    if (copy?.length !== region.byteLength) copies.set(name, copy = new Uint8Array(region.byteLength));
+    const { revision, bytesCopied, consistent } = region.copyChanges(copy, Number(since));
+    return `${revision} ${bytesCopied} ${consistent ? "consistent" : "mixed"}`;
+  },
+  copied: ([name = "", at]) => copies.get(name)?.[Number(at)],
   revision: ([name = ""]) => regionOf(name).revision,
   async wait([name = "", after, how], say) {
     const region = regionOf(name);

@@ -239,13 +239,20 @@ const char *client_open(const char *name, bool write) {
       !get_integer(reply, "byteLength", (1ull << 53) - 1, &bytes) || bytes == 0) {
     return "unusable";
   }
+  /* A server of an older kind says nothing of tiles. */
+  uint64_t tile_bytes = 0;
+  if (xpc_dictionary_get_value(reply, "tileBytes") != NULL &&
+      (!get_integer(reply, "tileBytes", 1u << 30, &tile_bytes) || tile_bytes < 64 || tile_bytes % 64 != 0)) {
+    return "unusable";
+  }
+  uint64_t all = tile_bytes == 0 ? bytes : bytes_with_tiles(bytes, tile_bytes);
   struct mapping memory;
   xpc_object_t shmem = get_typed(reply, "memory", XPC_TYPE_SHMEM);
   xpc_object_t fd = get_typed(reply, "memory", XPC_TYPE_FD);
   bool shared = shmem != NULL;
   if (!shared && fd == NULL) return "unusable";
   if (write && !shared) return "read_only";
-  if (!(shared ? map_shmem(shmem, bytes, &memory) : map_fd(fd, bytes, &memory))) return "unusable";
+  if (!(shared ? map_shmem(shmem, all, &memory) : map_fd(fd, all, &memory))) return "unusable";
   xpc_release(reply);
   pthread_mutex_lock(&regions_lock);
   if (region_count == SHMEM_MAX_REGIONS) abort(); /* no test opens as many */
@@ -254,9 +261,12 @@ const char *client_open(const char *name, bool write) {
     .index = (uint32_t)index,
     .generation = generation,
     .bytes = bytes,
+    .tile_bytes = tile_bytes,
     .writable = write,
     .memory = memory,
     .mutex = shared ? atomic32(&locks->regions[index].mutex) : NULL,
+    .guard = shared ? atomic32(&locks->regions[index].mutex)
+                    : (const _Atomic uint32_t *)&server->regions[index].mutex,
     .revision = shared ? (_Atomic uint64_t *)&locks->regions[index].revision
                        : (_Atomic uint64_t *)&server->regions[index].revision,
     .newest = (const _Atomic uint64_t *)&server->regions[index].generation,

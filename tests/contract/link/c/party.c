@@ -212,6 +212,33 @@ static void run_commit(const struct command *command, struct region *region) {
   say(command, "ok %llu", (unsigned long long)revision);
 }
 
+/* commit_range REGION OFFSET LENGTH, crash_range REGION OFFSET LENGTH */
+static void run_commit_range(const struct command *command, struct region *region) {
+  uint64_t offset = strtoull(command->words[2], NULL, 10), length = strtoull(command->words[3], NULL, 10);
+  if (!region->writable) return say(command, "error read_only");
+  if (atomic_load(&ended)) return say(command, "error gone");
+  if (offset > region->bytes || length > region->bytes - offset || region->tile_bytes == 0) {
+    return say(command, "error bad_request");
+  }
+  bool dies = command->words[0][1] == 'r';
+  uint64_t revision = commit_range(region, offset, length, dies);
+  if (!dies) side->wake(region);
+  say(command, "ok %llu", (unsigned long long)revision);
+}
+
+/* copy REGION SINCE: the revision, the bytes, and whether it is consistent; copied REGION OFFSET: a byte of it */
+static void run_copy(const struct command *command, struct region *region) {
+  uint64_t number = strtoull(command->words[2], NULL, 10);
+  struct copied copied;
+  if (strcmp(command->words[0], "copied") == 0) {
+    if (region->copy == NULL || number >= region->bytes) return say(command, "error bad_request");
+    return say(command, "ok %u", (unsigned)(uint8_t)region->copy[number]);
+  }
+  if (!copy_changes(region, number, &copied)) return say(command, "error timeout");
+  say(command, "ok %llu %llu %s", (unsigned long long)copied.revision, (unsigned long long)copied.bytes,
+      copied.consistent ? "consistent" : "mixed");
+}
+
 /* write REGION OFFSET BYTE, read REGION OFFSET */
 static void run_access(const struct command *command, const struct region *region) {
   uint8_t *bytes = region->memory.address;
@@ -229,6 +256,10 @@ static void run_on_region(const struct command *command) {
   const char *name = command->words[0];
   if (strcmp(name, "wait") == 0) return run_wait(command, region);
   if (strcmp(name, "commit") == 0) return run_commit(command, region);
+  if (strcmp(name, "commit_range") == 0 || strcmp(name, "crash_range") == 0) {
+    return run_commit_range(command, region);
+  }
+  if (strcmp(name, "copy") == 0 || strcmp(name, "copied") == 0) return run_copy(command, region);
   if (strcmp(name, "crash_commit") == 0) {
     client_crash_commit(region);
     return say(command, "ok");

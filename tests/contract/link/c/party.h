@@ -97,10 +97,13 @@ struct region {
   uint32_t index;
   uint64_t generation; /* of the memory that is mapped */
   uint64_t bytes;
-  bool writable; /* whether this side may write */
-  bool held;     /* whether this side holds the mutex */
+  uint64_t tile_bytes; /* 0: it has no tiles */
+  char *copy;          /* what was copied of it last */
+  bool writable;       /* whether this side may write */
+  bool held;           /* whether this side holds the mutex */
   struct mapping memory;
   _Atomic uint32_t *mutex;        /* NULL: there is none for this side */
+  const _Atomic uint32_t *guard;  /* the mutex under which the region is written */
   _Atomic uint64_t *revision;     /* mapped read-only where this side may not write */
   const _Atomic uint64_t *newest; /* the newest generation */
   _Atomic uint32_t *parked;       /* ours */
@@ -137,6 +140,22 @@ const char *broker_hello(const char *service, xpc_connection_t *broker);
 xpc_object_t ask(xpc_connection_t connection, xpc_object_t request); /* releases the request */
 /* NULL where the reply has ok: true; else the code, valid as long as the reply. */
 const char *refusal(xpc_object_t reply);
+
+/* ------------------------------------------------------------------------------------------- tiles.c ---- */
+
+/* The length of a tile of the regions that this program serves. */
+#define TILE_BYTES 1024
+
+uint64_t tile_count(uint64_t bytes, uint64_t tile_bytes);
+uint64_t bytes_with_tiles(uint64_t bytes, uint64_t tile_bytes);
+/* The new revision; whoever dies says so in the tiles alone. Wakes nobody. */
+uint64_t commit_range(const struct region *region, uint64_t offset, uint64_t length, bool dies);
+
+struct copied {
+  uint64_t revision, bytes;
+  bool consistent;
+};
+bool copy_changes(struct region *region, uint64_t since, struct copied *copied); /* false: no time for it */
 
 /* ------------------------------------------------------------------------------ client.c and server.c ---- */
 

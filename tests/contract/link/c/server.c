@@ -181,6 +181,7 @@ static const char *open_region(struct client *client, xpc_object_t request, xpc_
   xpc_dictionary_set_uint64(reply, "index", region->index);
   xpc_dictionary_set_uint64(reply, "generation", region->generation);
   xpc_dictionary_set_uint64(reply, "byteLength", region->bytes);
+  xpc_dictionary_set_uint64(reply, "tileBytes", region->tile_bytes);
   xpc_object_t memory = share(&region->memory);
   xpc_dictionary_set_value(reply, "memory", memory);
   xpc_release(memory);
@@ -401,7 +402,8 @@ const char *server_register(const char *service, const char *name) {
 const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
   struct mapping memory;
   if (strlen(name) >= sizeof regions->name) return "bad_request";
-  if (!(clients_write ? make_shared : make_read_only)(bytes, &memory)) return "memory";
+  if (!(clients_write ? make_shared : make_read_only)(bytes_with_tiles(bytes, TILE_BYTES), &memory))
+    return "memory";
   pthread_mutex_lock(&lock);
   struct region *region = find_locked(name);
   bool replaced = region != NULL;
@@ -416,15 +418,18 @@ const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
         clients_write ? atomic32(&locks->regions[index].mutex) : atomic32(&words->regions[index].mutex),
       .revision = clients_write ? (_Atomic uint64_t *)&locks->regions[index].revision
                                 : (_Atomic uint64_t *)&words->regions[index].revision,
+      .tile_bytes = TILE_BYTES,
       .newest = (const _Atomic uint64_t *)&words->regions[index].generation,
       .parked = atomic32(&words->parked[index]),
     };
+    region->guard = region->mutex;
     (void)strcpy(region->name, name); /* its length was checked */
     region_count++;
     if (relaying) bell_enter(index, region->parked);
   }
   region->memory = memory; /* the one before stays mapped: a command may be at work on it */
   region->bytes = bytes;
+  region->copy = NULL; /* likewise */
   region->generation++;
   /* The generation first, then the revision, which wakes those who look at the generation. */
   atomic_store((_Atomic uint64_t *)&words->regions[region->index].generation, region->generation);

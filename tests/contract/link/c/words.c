@@ -33,6 +33,7 @@ static enum lock_result take(_Atomic uint32_t *word, uint32_t owner, uint32_t ke
   while ((state & SHMEM_MUTEX_OWNER) == 0) {
     uint32_t next = owner | keep | (state & SHMEM_MUTEX_CONTENDED);
     if (atomic_compare_exchange_strong(word, &state, next)) {
+      atomic_thread_fence(memory_order_release); /* before what its holder writes */
       return (state & SHMEM_MUTEX_ABANDONED) != 0 ? LOCK_ABANDONED : LOCK_TAKEN;
     }
   }

@@ -5,7 +5,7 @@
  */
 import { connect } from "../../mod.ts";
 import { setting as readSetting, tell } from "./conductor.ts";
-import { findWrong, type ReadableMemory, readableFrame } from "./content.ts";
+import { findWrong, readableFrame, type ReadableMemory } from "./content.ts";
 import { type FinderEvents, regionName } from "./messages.ts";
 import { sharedClock } from "./stamps.ts";
 

@@ -7,7 +7,14 @@
 import { connect, PeerGoneError, StreamReader } from "../../mod.ts";
 import { attach, type Attachment } from "./attachment.ts";
 import { obey, setting as readSetting, tell as tellAny } from "./conductor.ts";
-import { type Final, PULSE, type ReaderCommand, type ReaderEvents, regionName, type Verified } from "./messages.ts";
+import {
+  type Final,
+  PULSE,
+  type ReaderCommand,
+  type ReaderEvents,
+  regionName,
+  type Verified,
+} from "./messages.ts";
 import { missing } from "./seen.ts";
 import { sharedClock } from "./stamps.ts";
 import { StreamWatch } from "./stream_watch.ts";

@@ -71,7 +71,12 @@ function frames({ framesWritten, frames, framesDropped, framesTorn }: Result): s
 function cadence({ mode, cadence }: Result): [string, string][] {
   const { intervalMilliseconds: interval, waitMicroseconds: wait, late } = cadence;
   return [
-    ["cadence", `a frame each p50 ${interval.p50} ms, p99 ${interval.p99} ms, as fast as it can`],
+    [
+      "cadence",
+      interval.samples === 0
+        ? "unknown: the first pass over the memory took all the time; try more --seconds or a smaller --size"
+        : `a frame each p50 ${interval.p50} ms, p99 ${interval.p99} ms, after the first pass over the memory`,
+    ],
     [
       "writer waits",
       `p50 ${wait.p50} µs, p99 ${wait.p99} µs for ${mode === "stream" ? "a slot" : "the lock"}; ` +
@@ -98,13 +103,18 @@ function recovery(recovery: Recovery, mode: Mode): [string, string][] {
   const { killed, held, recoveredMilliseconds } = recovery;
   const stream = mode === "stream";
   const what = !stream ? "the lock" : killed === "writer" ? "a slot, half written," : "a frame";
-  const rows: [string, string][] = [["killed", held === undefined ? killed : `${killed}, with ${what} of ${held}`]];
+  const rows: [string, string][] = [[
+    "killed",
+    held === undefined ? killed : `${killed}, with ${what} of ${held}`,
+  ]];
   if (killed === "writer") {
     rows.push(
       [
         "noticed",
         `${recovery.noticedMilliseconds} ms: ` +
-        (stream ? "the reader's streams are orphans" : "the reader's regions are orphans, the lock is abandoned"),
+        (stream
+          ? "the reader's streams are orphans"
+          : "the reader's regions are orphans, the lock is abandoned"),
       ],
       ["replaced", `${recovery.replacedMilliseconds} ms: a new writer serves`],
       ["attached", `${recovery.reattachedMilliseconds} ms: the reader has all open again`],
@@ -115,7 +125,9 @@ function recovery(recovery: Recovery, mode: Mode): [string, string][] {
       [
         "noticed",
         `${recovery.noticedMilliseconds} ms: ` +
-        (stream ? "the slot is free; the writer never stopped" : "the writer has the abandoned lock, and writes on"),
+        (stream
+          ? "the slot is free; the writer never stopped"
+          : "the writer has the abandoned lock, and writes on"),
       ],
       ["replaced", `${recovery.replacedMilliseconds} ms: a new reader has all open`],
       [

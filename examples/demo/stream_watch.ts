@@ -52,7 +52,9 @@ export class StreamWatch implements Watcher {
     const { sequence, dropped } = frame;
     const { name } = this.#stream;
     if (this.#last !== 0 && sequence !== this.#last + dropped + 1) {
-      tally.errors.push(`Cannot count: frame ${sequence} of "${name}" comes after ${this.#last}, ${dropped} dropped`);
+      tally.errors.push(
+        `Cannot count: frame ${sequence} of "${name}" comes after ${this.#last}, ${dropped} dropped`,
+      );
     }
     const wrong = findWrong(readableFrame(frame), {
       writer: this.#attachment.writer,
@@ -63,7 +65,9 @@ export class StreamWatch implements Watcher {
       tally.torn++;
       tally.errors.push(`Cannot verify frame ${sequence} of "${name}": byte ${wrong} is wrong`);
     }
-    if (!frame.valid) tally.errors.push(`Cannot keep frame ${sequence} of "${name}": its slot was taken back`);
+    if (!frame.valid) {
+      tally.errors.push(`Cannot keep frame ${sequence} of "${name}": its slot was taken back`);
+    }
     this.#last = sequence;
     tally.frames++;
     tally.dropped += dropped;

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import type { FrameLoan, LockGuard, RegionOptions, Server, StreamOptions, WritableRegion } from "../../mod.ts";
+import type {
+  FrameLoan,
+  LockGuard,
+  RegionOptions,
+  Server,
+  StreamOptions,
+  WritableRegion,
+} from "../../mod.ts";
 import type { WritableMemory } from "./content.ts";
 import { regionName, type Setting } from "./messages.ts";
 

@@ -5,7 +5,7 @@ export const LATE = 1;
 
 /** How regularly the writer wrote. */
 export interface CadenceResult {
-  /** From one frame to the next. */
+  /** From one frame to the next, once the memory has been written: the system makes each page at its first touch. */
   readonly intervalMilliseconds: Distribution;
   /** For a slot, or for the lock. */
   readonly waitMicroseconds: Distribution;
@@ -17,7 +17,13 @@ export interface CadenceResult {
 export class Cadence {
   readonly #intervals: number[] = [];
   readonly #waits: number[] = [];
+  #first: number;
   #last: number | undefined;
+
+  /** @param first how many frames it takes until all memory has been written once */
+  constructor(first: number) {
+    this.#first = first;
+  }
 
   /**
    * A frame was written.
@@ -28,7 +34,8 @@ export class Cadence {
    */
   add(begun: number, got: number, done: number): void {
     this.#waits.push((got - begun) / 1e3);
-    if (this.#last !== undefined) this.#intervals.push((done - this.#last) / 1e6);
+    if (this.#first > 0) this.#first--;
+    else if (this.#last !== undefined) this.#intervals.push((done - this.#last) / 1e6);
     this.#last = done;
   }
 

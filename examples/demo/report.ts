@@ -71,7 +71,12 @@ function frames({ framesWritten, frames, framesDropped, framesTorn }: Result): s
 function cadence({ mode, cadence }: Result): [string, string][] {
   const { intervalMilliseconds: interval, waitMicroseconds: wait, late } = cadence;
   return [
-    ["cadence", `a frame each p50 ${interval.p50} ms, p99 ${interval.p99} ms, as fast as it can`],
+    [
+      "cadence",
+      interval.samples === 0
+        ? "unknown: the first pass over the memory took all the time; try more --seconds or a smaller --size"
+        : `a frame each p50 ${interval.p50} ms, p99 ${interval.p99} ms, after the first pass over the memory`,
+    ],
     [
       "writer waits",
       `p50 ${wait.p50} µs, p99 ${wait.p99} µs for ${mode === "stream" ? "a slot" : "the lock"}; ` +

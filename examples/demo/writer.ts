@@ -39,7 +39,7 @@ const after = Deno.memoryUsage().rss;
 let doing: "nothing" | "frames" | "hold" = "nothing";
 let idle = Promise.resolve();
 let written = 0;
-const cadence = new Cadence();
+const cadence = new Cadence(setting.mode === "stream" ? count * setting.slots : count);
 
 /** Notes the time, then commits to the small region. */
 function commitPulse(): void {

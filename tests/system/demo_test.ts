@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { fill, findWrong, type FrameId } from "../../examples/demo/content.ts";
+import { fit } from "../../examples/demo/run.ts";
 import { parseOptions, parseSize, UsageError } from "../../examples/demo/options.ts";
 import type { Result } from "../../examples/demo/result.ts";
 import { missing } from "../../examples/demo/seen.ts";
@@ -44,6 +45,13 @@ async function succeeds(args: readonly string[], env: Record<string, string> = {
   assertGreater(result.gigabytesPerSecond.written, 0);
   assertGreater(result.gigabytesPerSecond.verified, 0);
   assertGreater(result.attachMilliseconds, 0);
+  assertEquals(result.framesTorn, 0);
+  assert(
+    result.frames + result.framesDropped <= result.framesWritten,
+    "more frames were dropped than written",
+  );
+  assertGreater(result.cadence.waitMicroseconds.samples, 0);
+  assert(result.cadence.late <= result.cadence.waitMicroseconds.samples);
   const { p50, p99, samples } = result.wakeMicroseconds;
   assertGreater(samples, 100);
   assert(p50 > 0 && p50 <= p99, `p50 is ${p50}, p99 ${p99}`);
@@ -52,15 +60,25 @@ async function succeeds(args: readonly string[], env: Record<string, string> = {
 
 const ignore = Deno.build.os === "darwin"; // there the broker is the installed agent
 
-Deno.test("demo shares regions and verifies every byte", async () => {
-  const result = await succeeds(SMALL);
-  assertEquals(result.regions, 3);
-  assertEquals(result.byteLength, 2 ** 20);
-  assertEquals(result.recovery, null);
-});
+for (const mode of ["stream", "mutex"]) {
+  Deno.test(`demo --mode ${mode} shares frames and verifies every byte`, async () => {
+    const result = await succeeds([...SMALL, "--mode", mode]);
+    assertEquals(result.mode, mode);
+    assertEquals(result.regions, 3);
+    assertEquals(result.byteLength, 2 ** 20);
+    assertEquals(result.slots, mode === "stream" ? 3 : 1);
+    assertGreater(result.cadence.intervalMilliseconds.samples, 0);
+    assertEquals(result.recovery, null);
+  });
+}
 
-Deno.test("demo: opening eight regions of 100 MiB makes nothing resident", async () => {
-  const result = await succeeds(["--seconds", "0.2", "--json"]);
+for (const mode of ["stream", "mutex"]) {
+  Deno.test(`demo --mode ${mode}: opening eight times 100 MiB makes nothing resident`, () =>
+    nothingResident(mode));
+}
+
+async function nothingResident(mode: string): Promise<void> {
+  const result = await succeeds(["--seconds", "0.2", "--size", "100MiB", "--json", "--mode", mode]);
   assertEquals(result.regions, 8);
   assertEquals(result.byteLength, 104857600);
   for (const { before, after, end } of Object.values(result.residentBytes)) {
@@ -68,42 +86,56 @@ Deno.test("demo: opening eight regions of 100 MiB makes nothing resident", async
     assert(after - before < 10 * 2 ** 20, `${after - before} bytes became resident`);
     assertGreater(end - before, 8 * 100 * 2 ** 20 - 1); // since in the end all was written, and read
   }
-});
+}
 
-Deno.test("demo takes lengths that are no multiple of a word, and one region", async () => {
-  const result = await succeeds(["--regions", "1", "--size", "100003", "--seconds", "0.3", "--json"]);
-  assertEquals(result.byteLength, 100003);
-});
+for (const mode of ["stream", "mutex"]) {
+  Deno.test(`demo --mode ${mode} takes lengths that are no multiple of a word, and one region`, async () => {
+    const size = ["--regions", "1", "--size", "100003", "--seconds", "0.3"];
+    const result = await succeeds([...size, "--json", "--mode", mode]);
+    assertEquals(result.byteLength, 100003);
+  });
 
-Deno.test("demo --kill writer: the reader is told, and goes on with the next writer", async () => {
-  const { recovery } = await succeeds([...SMALL, "--kill", "writer"]);
+  Deno.test(`demo --mode ${mode} --kill writer: the reader is told, and goes on with the next writer`, () => {
+    return killWriter(mode);
+  });
+
+  Deno.test(`demo --mode ${mode} --kill reader: the writer learns of it, and another reader comes`, () => {
+    return killReader(mode);
+  });
+
+  Deno.test(
+    `demo --mode ${mode} --kill broker: the link lives on, and a third process finds the server`,
+    { ignore },
+    () => killBroker(mode),
+  );
+}
+
+async function killWriter(mode: string): Promise<void> {
+  const { recovery } = await succeeds([...SMALL, "--kill", "writer", "--mode", mode]);
   assertEquals(recovery?.killed, "writer");
-  assertEquals(recovery?.abandonedLocks, 1);
+  assertEquals(recovery?.abandonedLocks, mode === "mutex" ? 1 : 0);
   assertMatch(recovery?.held ?? "", /^frame-[0-2]$/);
   const { noticedMilliseconds, reattachedMilliseconds, recoveredMilliseconds, framesAfter } = recovery!;
   assert(noticedMilliseconds! > 0 && noticedMilliseconds! < reattachedMilliseconds!);
   assert(reattachedMilliseconds! <= recoveredMilliseconds && recoveredMilliseconds < 20_000);
   assertGreater(framesAfter, 0);
-});
+}
 
-Deno.test("demo --kill reader: the writer gets the abandoned lock, and another reader comes", async () => {
-  const { recovery } = await succeeds([...SMALL, "--kill", "reader"]);
+async function killReader(mode: string): Promise<void> {
+  const { recovery } = await succeeds([...SMALL, "--kill", "reader", "--mode", mode]);
   assertEquals(recovery?.killed, "reader");
-  assertGreater(recovery?.abandonedLocks, 0);
+  if (mode === "mutex") assertGreater(recovery?.abandonedLocks, 0);
+  else assertEquals(recovery?.abandonedLocks, 0);
   assert(recovery!.noticedMilliseconds! < recovery!.recoveredMilliseconds);
   assertGreater(recovery!.framesAfter, 0);
-});
+}
 
-Deno.test(
-  "demo --kill broker: the link lives on, and a third process finds the server",
-  { ignore },
-  async () => {
-    const { recovery } = await succeeds([...SMALL, "--kill", "broker"]);
-    assertEquals(recovery?.killed, "broker");
-    assertGreater(recovery!.framesAfter, 0);
-    assertGreater(recovery!.connectMilliseconds!, 0);
-  },
-);
+async function killBroker(mode: string): Promise<void> {
+  const { recovery } = await succeeds([...SMALL, "--kill", "broker", "--mode", mode]);
+  assertEquals(recovery?.killed, "broker");
+  assertGreater(recovery!.framesAfter, 0);
+  assertGreater(recovery!.connectMilliseconds!, 0);
+}
 
 Deno.test("demo --broker swift runs the command that XPC_SHMEM_AGENT names, again after its death", {
   ignore,
@@ -138,19 +170,35 @@ Deno.test("demo --broker swift says how to get the agent", { ignore }, async () 
   assertMatch(stderr, /^Cannot start the agent: .*swift build/);
 });
 
-Deno.test("demo fails when a single byte is wrong", async () => {
-  const last = 2 ** 20 - 1;
-  const { code, stdout } = await demo(SMALL, { XPC_SHMEM_DEMO_WRONG_BYTE: String(last) });
-  assertEquals(code, 1);
-  const { errors, failures } = JSON.parse(stdout) as Result;
-  assertEquals(errors, 1);
-  assertMatch(failures[0] ?? "", /^Cannot verify revision \d+ of "frame-2": byte 1048572 is wrong$/); // its word's
-});
+for (const mode of ["stream", "mutex"]) {
+  Deno.test(`demo --mode ${mode} fails when a single byte is wrong`, async () => {
+    const last = 2 ** 20 - 1;
+    const env = { XPC_SHMEM_DEMO_WRONG_BYTE: String(last) };
+    const { code, stdout } = await demo([...SMALL, "--mode", mode], env);
+    assertEquals(code, 1);
+    const { errors, framesTorn, failures } = JSON.parse(stdout) as Result;
+    assertEquals([errors, framesTorn], [1, 1]);
+    const wrong = /^Cannot verify (frame|revision) \d+ of "frame-2": byte 1048572 is wrong$/; // its word's
+    assertMatch(failures[0] ?? "", wrong);
+  });
+}
 
 Deno.test("demo prints a table for people", async () => {
   const { code, stdout } = await demo(["--regions", "2", "--size", "64KiB", "--seconds", "0.2"]);
   assertEquals(code, 0);
-  for (const name of ["regions", "frames", "wake", "attach", "writer's memory", "errors"]) {
+  for (
+    const name of [
+      "mode",
+      "streams",
+      "frames",
+      "cadence",
+      "writer waits",
+      "wake",
+      "attach",
+      "writer's memory",
+      "errors",
+    ]
+  ) {
     assertStringIncludes(stdout, name);
   }
   assert(!stdout.includes("\x1b"), "colours are for terminals");
@@ -158,10 +206,15 @@ Deno.test("demo prints a table for people", async () => {
 
 Deno.test("demo refuses what it cannot do", async () => {
   for (
-    const args of [["--size", "ten"], ["--regions", "0"], ["--kill", "cat"], ["--what"], [
-      "--size",
-      "9000GiB",
-    ]]
+    const args of [
+      ["--size", "ten"],
+      ["--regions", "0"],
+      ["--slots", "2"],
+      ["--mode", "fast"],
+      ["--kill", "cat"],
+      ["--what"],
+      ["--size", "9000GiB"],
+    ]
   ) {
     const { code, stdout, stderr } = await demo(args);
     assertEquals(code, 2);
@@ -246,8 +299,28 @@ Deno.test("findWrong() finds frames that are torn, old, of another region or ano
   assertEquals(findWrong(views, { ...ID, revision: 43 }), length / 2);
 });
 
+Deno.test("fit() makes frames shorter where memory is short, unless somebody said how long they are", () => {
+  const gibibyte = 2 ** 30;
+  const usual = parseOptions([])!;
+  assertEquals(fit(usual, 8 * gibibyte), usual);
+  const short = fit(usual, gibibyte);
+  assertEquals(short.byteLength % 2 ** 20, 0);
+  assert(short.byteLength > 0 && short.byteLength * 8 * 3 < gibibyte);
+  const mutex = parseOptions(["--mode", "mutex"])!; // has one frame of each
+  assertEquals(fit(mutex, 2 * gibibyte), mutex);
+  const told = parseOptions(["--size", "100MiB"])!;
+  assertEquals(fit(told, 3 * gibibyte), told);
+  assertThrows(() => fit(told, gibibyte), UsageError, "8 streams of 3 × 100 MiB");
+  assertThrows(() => fit(usual, 2 ** 20), UsageError, "Cannot share");
+});
+
 Deno.test("missing() tells a missed wake-up from what else can be missing", () => {
   assertEquals(missing("frame", { word: 7, yielded: 7, verified: 7 }, 7), undefined);
+  assertEquals(missing("frame", { word: undefined, yielded: 7, verified: 7 }, 7), undefined);
+  assertMatch(
+    missing("frame", { word: undefined, yielded: 6, verified: 6 }, 7) ?? "",
+    /a wake-up was missed/,
+  );
   assertEquals(missing("pulse", { word: 7, yielded: 7, verified: undefined }, 7), undefined);
   assertMatch(missing("frame", { word: 7, yielded: 6, verified: 6 }, 7) ?? "", /a wake-up was missed/);
   assertMatch(missing("frame", { word: 6, yielded: 6, verified: 6 }, 7) ?? "", /the word shows 6/);
@@ -282,10 +355,12 @@ Deno.test("parseSize() reads bytes and units", () => {
 });
 
 Deno.test("parseOptions() has the defaults that --help tells", () => {
-  const { regions, byteLength, seconds, json, kill, broker } = parseOptions([])!;
-  assertEquals([regions, byteLength, seconds, json, kill, broker], [
+  const { mode, regions, byteLength, slots, seconds, json, kill, broker } = parseOptions([])!;
+  assertEquals([mode, regions, byteLength, slots, seconds, json, kill, broker], [
+    "stream",
     8,
     104857600,
+    3,
     5,
     false,
     undefined,

@@ -55,10 +55,25 @@ export type { ReadOnlyView, ViewConstructor } from "./src/memory/mod.ts";
 export type { BrokerSelection } from "./src/broker/broker_client.ts";
 export type { RegionOptions } from "./src/link/served_region.ts";
 export { Client, connect, type ConnectOptions, type OpenOptions } from "./src/service/client.ts";
+export {
+  type ClientEvents,
+  ConnectEvent,
+  DisconnectEvent,
+  type TypedEventTarget,
+} from "./src/service/events.ts";
+export type { Following, FollowOptions } from "./src/service/follow.ts";
 export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
-export { NameTakenError } from "./src/service/errors.ts";
+export { NameTakenError, ServiceNotFoundError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
+export {
+  Peer,
+  type PeerEvents,
+  type PeerRole,
+  RoleChangeEvent,
+  type TakeOverOptions,
+} from "./src/service/peer.ts";
+export type { Inheritance } from "./src/link/estate.ts";
 export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
 export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";

@@ -13,10 +13,13 @@ import {
   FileDescriptor,
   SharedMemory,
   type XpcRecord,
+  type XpcValue,
 } from "../xpc/mod.ts";
 import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
 import { IncompatibleError } from "./errors.ts";
+import { describeEstate, isOffered } from "./estate.ts";
+import { ADOPT, commonFeatures, REGIONS } from "./features.ts";
 import {
   CLIENT_BYTES,
   clientParkedAt,
@@ -44,6 +47,10 @@ export interface LinkTarget {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for the server. */
   readonly requirement: string | undefined;
+  /** What this process still has of a server that is gone, for the next one. */
+  readonly estate?: () => readonly LinkedRegion[];
+  /** Called when the server says that its regions are others. */
+  readonly regionsChanged?: (() => void) | undefined;
 }
 
 /** How to open a region. */
@@ -54,13 +61,26 @@ export interface OpenRegionOptions {
   readonly prefault: boolean;
   /** Ends the wait for the server's reply. */
   readonly signal: AbortSignal | undefined;
+  /** Whether the memory is to be shared on one day; by default if the server would take it back. */
+  readonly keep?: boolean;
 }
 
 /** What the reply to hello gave: the server's memory and our number. */
 interface Welcome {
   readonly owner: number;
+  readonly features: ReadonlySet<string>;
+  /** The names of the regions that the server wants from us. */
+  readonly wanted: readonly string[];
   readonly server: Mapping;
   readonly locks: Mapping;
+}
+
+/** A region as `describe` tells of it. */
+export interface ListedRegion {
+  /** Its name. */
+  readonly name: string;
+  /** Its newest generation. */
+  readonly generation: number;
 }
 
 /** Releases what a link has got so far, in the reverse order. */
@@ -81,6 +101,7 @@ export class ClientLink implements LinkEnd {
   readonly bell: ClientBell;
   readonly gone: Address;
   readonly #connection: Connection;
+  readonly #features: ReadonlySet<string>;
   readonly #words: Mapping;
   readonly #undo: Undo;
   readonly #serverDeath: OwnerDeath;
@@ -111,11 +132,15 @@ export class ClientLink implements LinkEnd {
     const serverBell = undo.use(new ServerBell(queue, audience));
     const connection = undo.use(
       await Connection.toEndpoint(target.endpoint, {
-        message: (message) => serverBell.receive(message),
+        message: (message) => {
+          if (message.values["event"] === "regions") target.regionsChanged?.();
+          serverBell.receive(message);
+        },
         requirement: target.requirement,
       }),
     );
-    const welcome = await hello(connection, words, target.schema, signal, undo);
+    const regions = target.estate?.() ?? [];
+    const welcome = await hello(connection, words, target, regions, signal, undo);
     // The broker's word on who serves does not count here: the kernel's does.
     if (connection.peer.euid !== shim.shim_euid()) {
       throw new IncompatibleError(`Cannot connect: user ${connection.peer.euid} runs the server`);
@@ -132,6 +157,7 @@ export class ClientLink implements LinkEnd {
       }),
     );
     serverBell.join(welcome.server);
+    await give(connection, welcome.wanted, regions, signal);
     return new ClientLink(queue, connection, words, welcome, audience, serverBell, serverDeath, undo.move());
   }
 
@@ -153,6 +179,7 @@ export class ClientLink implements LinkEnd {
     this.gone = words.word(GONE_AT);
     this.bell = new ClientBell(queue, (fd) => offerBell(connection, fd));
     this.#connection = connection;
+    this.#features = welcome.features;
     this.#words = words;
     this.#undo = undo;
     this.#serverDeath = serverDeath;
@@ -168,6 +195,23 @@ export class ClientLink implements LinkEnd {
   /** The process that serves, from the kernel. */
   get pid(): number {
     return this.#connection.peer.pid;
+  }
+
+  /** What is open of the regions. */
+  get regions(): LinkedRegion[] {
+    return [...this.#opened].filter((opened) => opened instanceof LinkedRegion);
+  }
+
+  /** Asks for the names of the regions, and whether clients may write them. */
+  async list(signal: AbortSignal | undefined): Promise<ListedRegion[]> {
+    const { regions } = await this.ask({ op: "describe" }, signal);
+    if (!Array.isArray(regions)) return [];
+    return regions.flatMap((region: XpcValue) => {
+      if (typeof region !== "object" || region === null) return [];
+      const { name, clients, generation } = region as XpcRecord;
+      if (typeof name !== "string" || (clients !== "read" && clients !== "write")) return [];
+      return [{ name, generation: integerOf(generation, Number.MAX_SAFE_INTEGER) ?? 0 }];
+    });
   }
 
   /**
@@ -196,7 +240,8 @@ export class ClientLink implements LinkEnd {
         );
       }
       this.check(name);
-      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault });
+      const { prefault, keep = this.#features.has(ADOPT) } = options;
+      const mapping = Mapping.open(memory, byteLength, { name, prefault, keep });
       const facts = { name, index, generation, clients } as const;
       return this.keep(new LinkedRegion(this, facts, mapping, (closed) => this.drop(closed)));
     } finally {
@@ -289,17 +334,42 @@ async function offerBell(connection: Connection, doorbell: Doorbell): Promise<vo
   checkReply(await connection.request({ op: "bell", bell }));
 }
 
+/** Gives the server the regions that it wants. What cannot be given it makes anew. */
+async function give(
+  connection: Connection,
+  wanted: readonly string[],
+  regions: readonly LinkedRegion[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const name of wanted) {
+    // The newest of those that hello told.
+    const region = regions.findLast((each) => each.name === name && isOffered(each));
+    if (region === undefined) continue; // its user has closed it meanwhile
+    using memory = region.mapping.share();
+    try {
+      disposeValue(await connection.request({ op: "give", name, memory }, { signal }));
+    } catch (error) {
+      // Without a descriptor the server goes on without this region. That the server is gone shows at the next request.
+      if (signal?.aborted === true) throw error;
+    }
+  }
+}
+
 /** Says hello and maps what the server gives. */
 async function hello(
   connection: Connection,
   ownWords: Mapping,
-  schema: Uint8Array | null,
+  target: LinkTarget,
+  regions: readonly LinkedRegion[],
   signal: AbortSignal | undefined,
   undo: Undo,
 ): Promise<Welcome> {
+  const { schema, regionsChanged } = target;
   using words = ownWords.share();
+  const features = regionsChanged === undefined ? [ADOPT] : [ADOPT, REGIONS];
+  const estate = regions.length === 0 ? undefined : describeEstate(regions);
   const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
-  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [] };
+  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features, estate };
   const reply = await connection.request(request, { signal });
   try {
     checkReply(reply);
@@ -313,8 +383,11 @@ async function hello(
     ) {
       throw new IncompatibleError("Cannot connect: the server's answer to hello is not of this version");
     }
+    const { adopt } = reply;
     return {
       owner,
+      features: commonFeatures(reply["features"], features),
+      wanted: Array.isArray(adopt) ? adopt.filter((name) => typeof name === "string") : [],
       server: undo.use(Mapping.open(server, SERVER_BYTES)),
       locks: undo.use(Mapping.open(locks, LOCK_BYTES)),
     };

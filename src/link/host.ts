@@ -1,4 +1,8 @@
 import type { ShimAudience } from "../../ffi/types.ts";
+import { Adoption, type Expectation } from "./adoption.ts";
+import { type Heirloom, type Inheritance, readEstate } from "./estate.ts";
+import { ADOPT, commonFeatures, REGIONS } from "./features.ts";
+import { RegionNotes } from "./region_notes.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { type Bell, BellListeners } from "../sync/bell_listeners.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
@@ -31,13 +35,24 @@ export interface HostOptions {
   readonly schema: Uint8Array | null;
   /** A code-signing requirement for clients. */
   readonly requirement: string | undefined;
+  /**
+   * Whether to take over memory from clients. Nothing can be opened then before {@linkcode Host.adopt} or
+   * {@linkcode Host.ready}.
+   */
+  readonly adopt?: boolean;
 }
 
 /** A process that is connected; it becomes a client by its hello. */
 interface Peer {
   readonly connection: Connection;
   link: ServerLink | undefined;
+  isGone: boolean;
+  /** How many requests wait for the regions to be there. */
+  waiting: number;
 }
+
+/** How many requests of one client may wait until the regions are there: more than it can open. */
+const MAXIMUM_WAITING = 1024;
 
 /** The memory that all clients of a server share. */
 interface SharedWords {
@@ -63,6 +78,9 @@ export class Host implements LinkEnd {
   readonly #table: RegionTable;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
+  readonly #notes = new RegionNotes();
+  readonly #features: readonly string[];
+  readonly #adoption: Adoption;
   readonly #links = new Map<Connection, ServerLink>();
   readonly #listeners = new BellListeners();
   readonly #parked = new Map<number, ParkedWord>();
@@ -109,6 +127,9 @@ export class Host implements LinkEnd {
     this.#table = new RegionTable(this, this.#indexes);
     this.#parts = [this.#table];
     this.#relay = new Relay(this);
+    this.#features = options.adopt === true ? [ADOPT, REGIONS] : [REGIONS];
+    this.#adoption = new Adoption((heirloom) => this.inherit(heirloom));
+    if (options.adopt !== true) this.#adoption.end();
   }
 
   /** The way in for clients; the caller disposes it. */
@@ -135,12 +156,38 @@ export class Host implements LinkEnd {
   async add(name: string, options: RegionOptions): Promise<LinkedRegion> {
     const region = await this.#table.add(name, options);
     this.#relay.include(region);
+    this.#notes.send();
     return region;
   }
 
   /** Replaces a region: see {@linkcode RegionTable.replace}. */
   async replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
-    return await this.#table.replace(name, options);
+    const region = await this.#table.replace(name, options);
+    this.#notes.send();
+    return region;
+  }
+
+  /** Maps a region once more: see {@linkcode RegionTable.open}. */
+  open(name: string, prefault: boolean): LinkedRegion {
+    return this.#table.open(name, prefault);
+  }
+
+  /** Puts memory of a server that is gone in the place of a region: see {@linkcode RegionTable.inherit}. */
+  inherit(heirloom: Heirloom): void {
+    this.#relay.include(this.#table.inherit(heirloom));
+  }
+
+  /** Takes over what clients have of the regions, then lets them be opened: see {@linkcode Adoption.run}. */
+  async adopt(expectation: Expectation): Promise<ReadonlyMap<string, Inheritance>> {
+    const wanted = [...this.regions.values()].map(({ name, clients, mapping: { byteLength } }) => {
+      return { name, clients, byteLength };
+    });
+    return await this.#adoption.run(wanted, expectation);
+  }
+
+  /** Lets the regions be opened. */
+  ready(): void {
+    this.#adoption.end();
   }
 
   parkedWord(index: number): ParkedWord {
@@ -157,6 +204,7 @@ export class Host implements LinkEnd {
 
   /** Ends the waits, the connections, and then the memory under them. */
   async close(): Promise<void> {
+    this.#adoption.end();
     await Promise.all(this.#parts.map((part) => part.close()));
     await this.#listener?.close();
     await Promise.all(this.#ending);
@@ -168,16 +216,20 @@ export class Host implements LinkEnd {
 
   #accept(connection: Connection, credentials: PeerCredentials): ConnectionHandlers | undefined {
     if (credentials.euid !== this.queue.library.shim.shim_euid()) return undefined;
-    const peer: Peer = { connection, link: undefined };
+    const peer: Peer = { connection, link: undefined, isGone: false, waiting: 0 };
     return {
       message: (message) => this.#receive(peer, message),
       closed: () => this.#forget(peer),
     };
   }
 
-  #forget({ connection, link }: Peer): void {
+  #forget(peer: Peer): void {
+    const { connection, link } = peer;
+    peer.isGone = true;
     this.#links.delete(connection);
+    this.#notes.remove(connection);
     if (link !== undefined) {
+      this.#adoption.forget(link);
       for (const part of this.#parts) part.forget(link);
       const ending = link.end();
       this.#ending.add(ending);
@@ -209,6 +261,8 @@ export class Host implements LinkEnd {
   #perform(peer: Peer, message: IncomingMessage): XpcRecord | Promise<XpcRecord> {
     const { op } = message.values;
     if (op === "hello") return this.#hello(peer, message);
+    if (!this.#adoption.isOver && op !== "give") return this.#performLater(peer, message);
+    if (op === "describe") this.#notes.described(peer.connection);
     if (op === "describe") return Object.assign({}, ...this.#parts.map((part) => part.describe()));
     const operation = typeof op === "string" ? this.#operationOf(op) : undefined;
     if (operation === undefined) throw new LinkRefusal("bad_request", "Cannot find this operation");
@@ -216,15 +270,30 @@ export class Host implements LinkEnd {
     return operation(peer.link, message);
   }
 
+  /** Performs a request when the regions are there. */
+  async #performLater(peer: Peer, message: IncomingMessage): Promise<XpcRecord> {
+    if (peer.waiting >= MAXIMUM_WAITING) {
+      throw new LinkRefusal("failed", "Cannot answer: too many requests wait until the server is ready");
+    }
+    peer.waiting++;
+    await this.#adoption.over;
+    peer.waiting--;
+    if (peer.isGone) throw new LinkRefusal("failed", "Cannot answer: the connection is over");
+    return await this.#perform(peer, message);
+  }
+
   #operationOf(op: string): Operation | undefined {
-    for (const operations of [this.#operations, ...this.#parts.map((part) => part.operations)]) {
+    const parts = [this.#adoption, ...this.#parts].map((part) => part.operations);
+    for (const operations of [this.#operations, ...parts]) {
       if (Object.hasOwn(operations, op)) return operations[op];
     }
     return undefined;
   }
 
-  #hello(peer: Peer, { values }: IncomingMessage): XpcRecord {
+  #hello(peer: Peer, { values }: IncomingMessage): XpcRecord | Promise<XpcRecord> {
     const { version, words } = checkHello(values, this.#options.schema, peer.link !== undefined);
+    const estate = readEstate(values["estate"]);
+    const features = commonFeatures(values["features"], this.#features);
     const owner = this.#lastOwner + 1;
     if (owner > MUTEX_OWNER) {
       throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
@@ -236,14 +305,16 @@ export class Host implements LinkEnd {
       owner: BigInt(owner),
       server: share(this.server.share()),
       locks: share(this.locks.share()),
-      features: [],
+      features: [...features],
     };
     peer.link = new ServerLink(this, peer.connection, words, owner);
     this.#lastOwner = owner;
     this.#links.set(peer.connection, peer.link);
     this.#watchClients();
+    if (features.has(REGIONS)) this.#notes.add(peer.connection);
     undo.move(); // the reply owns them
-    return reply;
+    const wanted = this.#adoption.greet(peer.link, features.has(ADOPT) ? estate : undefined);
+    return wanted === undefined ? reply : wanted.then((adopt) => ({ ...reply, adopt }));
   }
 
   readonly #operations: Readonly<Record<string, Operation>> = {

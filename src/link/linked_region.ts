@@ -76,7 +76,8 @@ export class LinkedRegion {
   readonly mutex: Mutex | undefined;
   /** Its revisions. */
   readonly revisions: Revisions;
-  readonly #end: LinkEnd;
+  /** Where its words are. */
+  readonly end: LinkEnd;
   readonly #onClose: () => void;
   readonly #ended = Promise.withResolvers<Error | undefined>();
   #closing: Promise<void> | undefined;
@@ -98,7 +99,7 @@ export class LinkedRegion {
     this.mapping = mapping;
     this.mutex = mutexOf(end, facts);
     this.revisions = revisionsOf(end, facts);
-    this.#end = end;
+    this.end = end;
     this.#onClose = () => onClose(this);
   }
 
@@ -115,7 +116,7 @@ export class LinkedRegion {
   /** Makes a new revision and wakes the waiters at the other ends. */
   commit(): number {
     const revision = this.revisions.commit();
-    this.#end.committed(this.index);
+    this.end.committed(this.index);
     return revision;
   }
 

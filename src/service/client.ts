@@ -3,11 +3,16 @@ import type { Endpoint } from "../xpc/endpoint.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
 import { aborted } from "../broker/abort.ts";
 import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
-import type { ClientLink } from "../link/client_link.ts";
+import type { ClientLink, OpenRegionOptions } from "../link/client_link.ts";
+import type { LinkedRegion } from "../link/linked_region.ts";
 import { hashSchema, integerOf } from "../link/protocol.ts";
 import { ReadableRegion, WritableRegion } from "../exchange/region.ts";
 import { checkConnectOptions, checkOpenOptions } from "./options.ts";
-import { type Found, ServerSearch } from "./server_search.ts";
+import { PeerGoneError } from "../sync/errors.ts";
+import { type ClientEvents, ConnectEvent, DisconnectEvent, TypedEventTarget } from "./events.ts";
+import { describeNames } from "./find_now.ts";
+import { follow, type Following, type FollowOptions, type FollowSource } from "./follow.ts";
+import { ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
@@ -25,6 +30,13 @@ export interface ConnectOptions {
    * @default {true}
    */
   reconnect?: boolean | undefined;
+  /**
+   * Whether to wait until somebody serves the name. With `false`, `connect` throws {@linkcode ServiceNotFoundError} if
+   * nobody does now.
+   *
+   * @default {true}
+   */
+  wait?: boolean | undefined;
   /** The broker to ask. */
   broker?: BrokerSelection | undefined;
   /** A code-signing requirement for the server. macOS only. */
@@ -49,11 +61,41 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** @internal How a client gets its links. */
+export interface ClientPlan {
+  /** Makes the first link. */
+  readonly begin: (search: ServerSearch, signal: AbortSignal) => Promise<ClientLink>;
+  /** What there is for the next server beside what the user has open. */
+  readonly estate?: () => readonly LinkedRegion[];
+  /** Called when the server says that its regions are others. */
+  readonly regionsChanged?: () => void;
+}
+
 /**
  * A client of a service. When the server goes, the regions that were opened stay readable and say that they are
  * orphaned. The client looks for the next server, and `open` waits for that.
+ *
+ * It has two events: `disconnect` when the server is gone, and `connect` when the client is connected to the next one.
+ * `connect()` gives a client that is connected, so there is no event for the first time.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { connect, serve } from "@xpc/shmem";
+ *
+ * const options = { regions: { frame: { byteLength: 4096 } } };
+ * const first = await serve("com.example.events", options);
+ * await using client = await connect("com.example.events");
+ * const again = Promise.withResolvers<number>();
+ * client.addEventListener("disconnect", ({ error }) => console.log(error.message));
+ * client.addEventListener("connect", ({ pid }) => again.resolve(pid));
+ *
+ * await first.close();
+ * await using _second = await serve("com.example.events", options);
+ * assert(await again.promise === Deno.pid);
+ * ```
  */
-export class Client implements AsyncDisposable {
+export class Client extends TypedEventTarget<ClientEvents> implements AsyncDisposable {
   /** Discriminates the result of `join()`. */
   readonly role = "client";
   /** The name of the service. */
@@ -63,6 +105,8 @@ export class Client implements AsyncDisposable {
   readonly #search: ServerSearch;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<Error | undefined>();
+  /** Resolves when the server is gone and nothing of it is open; only without `reconnect`. */
+  readonly #unused = Promise.withResolvers<void>();
   /** The link that lives, and links whose server is gone while regions of them are open. */
   readonly #links = new Set<ClientLink>();
   #link: Promise<ClientLink>;
@@ -78,15 +122,17 @@ export class Client implements AsyncDisposable {
     broker: BrokerClient,
     schema: Uint8Array | null,
     options: ConnectOptions,
-    first?: Found,
+    plan: ClientPlan,
   ) {
+    super();
     this.name = name;
     this.#broker = broker;
     this.#options = options;
-    this.#search = new ServerSearch(broker, { name, schema, requirement: options.requirement });
-    const { signal } = options;
+    const { estate = () => this.#estate(), regionsChanged } = plan;
+    const { requirement, signal } = options;
+    this.#search = new ServerSearch(broker, { name, schema, requirement, estate, regionsChanged });
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
-    this.#link = this.#search.once(until, first).then((link) => this.#adopt(link));
+    this.#link = plan.begin(this.#search, until).then((link) => this.#adopt(link));
   }
 
   /** @internal Waits for the first link, or cleans up. */
@@ -107,13 +153,9 @@ export class Client implements AsyncDisposable {
     if (signal?.aborted !== true || error !== signal.reason) return error;
     if (!(error instanceof DOMException) || error.name !== "TimeoutError") return error;
     const names = await this.#broker.names();
-    const known = names === undefined
-      ? "the broker does not answer"
-      : names.includes(this.name)
+    const known = names?.includes(this.name) === true
       ? "its server is registered but does not answer"
-      : names.length === 0
-      ? "nothing is registered at the broker"
-      : `registered are ${names.map((name) => `"${name}"`).join(", ")}`;
+      : describeNames(names);
     return new DOMException(`Cannot connect to "${this.name}" in time: ${known}`, "TimeoutError");
   }
 
@@ -160,19 +202,74 @@ export class Client implements AsyncDisposable {
   async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
     checkOpenOptions(name, options);
     const { write = false, prefault = false, signal } = options;
+    const linked = await this.openLinked(name, { write, prefault, signal });
+    return write ? new WritableRegion(linked) : new ReadableRegion(linked);
+  }
+
+  /** @internal Opens a region, waiting for a server if the last one is gone. */
+  async openLinked(name: string, options: OpenRegionOptions): Promise<LinkedRegion> {
+    const { signal } = options;
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     for (;;) {
       if (this.#trouble !== undefined) throw this.#trouble;
       const link = await aborted(this.#link, until);
       try {
-        const linked = await link.region(name, { write, prefault, signal: until });
-        return write ? new WritableRegion(linked) : new ReadableRegion(linked);
+        return await link.region(name, { ...options, signal: until });
       } catch (error) {
         // The server died meanwhile: the next one has the region too, or says that it does not.
-        if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
+        const isGone = error instanceof ConnectionError || error instanceof PeerGoneError;
+        if (!isGone || this.#options.reconnect === false) throw error;
         await aborted(link.closed, until);
       }
     }
+  }
+
+  /** @internal The link to the server that is there. */
+  get link(): Promise<ClientLink> {
+    return this.#link;
+  }
+
+  /**
+   * Follows a region over all its lives: yields it when it is open, and at each change. Opens it anew when it was
+   * replaced, or when its server came back; the region object from before is closed then. The iteration ends when the
+   * client is closed.
+   *
+   * @param name its name
+   * @param options whether to write, when to stop, how long to spin
+   * @returns the region, again and again; leaving the loop closes it
+   * @throws {Deno.errors.NotFound} from `next()` if the server, or the next one, has no such region
+   * @throws {PeerGoneError} from `next()` when the server is gone, with `reconnect: false`
+   * @throws the signal's reason, from `next()`, when it aborts
+   * @throws {TypeError} if an option is not valid
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using server = await serve("com.example.follow", { regions: { frame: { byteLength: 4096 } } });
+   * await using client = await connect("com.example.follow");
+   * for await (const frame of client.follow("frame")) {
+   *   console.log(frame.generation, frame.revision, frame.view(Float32Array)[0]);
+   *   if (frame.revision === 0) server.region("frame").commit(); // a change
+   *   else if (frame.generation === 1) await server.replace("frame", { byteLength: 8192 }); // another region
+   *   else break;
+   * }
+   * assert(server.region("frame").byteLength === 8192);
+   * ```
+   */
+  follow(name: string, options: FollowOptions & { write: true }): Following<WritableRegion>;
+  /**
+   * Follows a region to read it only; otherwise as above.
+   *
+   * @param name its name
+   * @param options when to stop, how long to spin
+   * @returns the region, again and again
+   */
+  follow(name: string, options?: FollowOptions & { write?: false | undefined }): Following<ReadableRegion>;
+  follow(name: string, options: FollowOptions = {}): Following<ReadableRegion> | Following<WritableRegion> {
+    const reconnects = this.#options.reconnect !== false;
+    const openLinked: FollowSource["openLinked"] = (region, how) => this.openLinked(region, how);
+    return follow({ openLinked, stopped: this.#stop.signal, reconnects }, name, options);
   }
 
   /** Closes every region and the connection. Idempotent. */
@@ -183,6 +280,12 @@ export class Client implements AsyncDisposable {
 
   /** The same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** @internal Closes the client, whose server is gone, when the last of its regions is closed. */
+  async retire(): Promise<void> {
+    await this.#unused.promise;
     await this.close();
   }
 
@@ -200,7 +303,13 @@ export class Client implements AsyncDisposable {
     this.#connected = true;
     this.#pid = link.pid;
     void link.closed.then((error) => this.#lost(link, error));
+    this.dispatchEvent(new ConnectEvent(link.pid));
     return link;
+  }
+
+  /** What the user still has open of servers that are gone: the oldest first. */
+  #estate(): LinkedRegion[] {
+    return [...this.#links].flatMap((link) => link.regions).filter(({ orphaned }) => orphaned);
   }
 
   async #lost(link: ClientLink, error: ConnectionError): Promise<void> {
@@ -216,8 +325,11 @@ export class Client implements AsyncDisposable {
       this.#link = next.then((link) => this.#adopt(link));
       this.#link.catch(() => {}); // likewise
     }
-    await link.orphan();
+    const orphaned = link.orphan();
+    this.dispatchEvent(new DisconnectEvent(error)); // its listeners find the regions orphaned
+    await orphaned;
     this.#links.delete(link);
+    if (this.#options.reconnect === false) this.#unused.resolve();
   }
 }
 
@@ -230,6 +342,7 @@ export class Client implements AsyncDisposable {
  * @throws {TypeError} if the name is not valid
  * @throws {IncompatibleError} if the server has another version or schema
  * @throws {BrokerUnavailableError} if no broker can be reached
+ * @throws {ServiceNotFoundError} with `wait: false`, if nobody serves the name now
  * @throws the signal's reason, if it aborts first
  * @example
  * ```ts
@@ -249,7 +362,10 @@ export async function connect(name: string, options: ConnectOptions = {}): Promi
   checkConnectOptions(name, options);
   options.signal?.throwIfAborted();
   const schema = await hashSchema(options.schema);
-  return await new Client(name, BrokerClient.acquire(options.broker), schema, options).start();
+  const begin: ClientPlan["begin"] = options.wait === false
+    ? (search, signal) => search.now(signal, options.broker)
+    : (search, signal) => search.once(signal);
+  return await new Client(name, BrokerClient.acquire(options.broker), schema, options, { begin }).start();
 }
 
 /** What {@linkcode describe} tells of a region. */

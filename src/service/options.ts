@@ -4,6 +4,7 @@
  * @module
  */
 import { checkRegionName, checkRegionOptions } from "../link/served_region.ts";
+import { spinOf } from "../sync/waiting.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 type Options = { readonly [option: string]: unknown };
@@ -59,6 +60,7 @@ export function checkServeOptions(name: string, options: unknown): void {
   const isPolicy = (value: unknown): boolean => value === "reject" || value === "replace";
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
+  check(doing, options, "adopt", isBoolean, "true or false");
   checkCommon(doing, options);
   for (const [region, regionOptions] of Object.entries(regions)) {
     checkRegionName(region);
@@ -75,6 +77,7 @@ export function checkConnectOptions(name: string, options: unknown): void {
   const doing = `connect to "${name}"`;
   checkObject(doing, options);
   check(doing, options, "reconnect", isBoolean, "true or false");
+  check(doing, options, "wait", isBoolean, "true or false");
   checkCommon(doing, options);
 }
 
@@ -90,4 +93,32 @@ export function checkOpenOptions(name: unknown, options: unknown): void {
   check(doing, options, "write", isBoolean, "true or false");
   check(doing, options, "prefault", isBoolean, "true or false");
   check(doing, options, "signal", isSignal, "an AbortSignal");
+}
+
+/**
+ * Checks the name and the options of `follow`.
+ *
+ * @throws {TypeError} or {RangeError} if one is not valid; the message names it
+ */
+export function checkFollowOptions(name: unknown, options: unknown): void {
+  checkRegionName(name);
+  const doing = `follow the region "${name}"`;
+  checkObject(doing, options);
+  check(doing, options, "write", isBoolean, "true or false");
+  check(doing, options, "signal", isSignal, "an AbortSignal");
+  spinOf(options);
+}
+
+/**
+ * Checks the options of `join` that are its own.
+ *
+ * @throws {TypeError} if one is not valid; the message names it
+ */
+export function checkJoinOptions(name: string, options: unknown): void {
+  const doing = `join "${name}"`;
+  checkObject(doing, options);
+  check(doing, options, "takeOver", isBoolean, "true or false");
+  if (options["takeOver"] === true && options["reconnect"] === false) {
+    throw new TypeError(`Cannot ${doing}: with \`takeOver\` a peer always goes on, so \`reconnect\` cannot be false`);
+  }
 }

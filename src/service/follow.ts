@@ -151,7 +151,8 @@ export class Following<R extends Region> implements AsyncIterableIterator<R, und
     } catch (error) {
       if (!(error instanceof PeerGoneError) || !this.#source.reconnects) throw error;
     }
-    await this.#close();
+    // The region stays open until there is the next one: it can be read still, and the next server may want its memory.
+    this.#changes = undefined;
     return undefined;
   }
 
@@ -159,6 +160,7 @@ export class Following<R extends Region> implements AsyncIterableIterator<R, und
   async #open(): Promise<R | undefined> {
     const { signal, spin, write = false } = this.#options;
     const linked = await this.#source.openLinked(this.#name, { write, prefault: false, signal: this.#until });
+    await this.#region?.close();
     const region = this.#wrap(linked);
     const known = this.#known;
     this.#known = undefined;

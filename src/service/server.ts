@@ -275,8 +275,10 @@ export class Server implements AsyncDisposable {
     // the broker's connection would unregister too, but it may be shared.
     if (this.#generation > 0) {
       const registration = { name: this.name, generation: this.#generation };
-      const timeout = AbortSignal.timeout(UNREGISTER_TIMEOUT);
-      await this.#broker.unregister(registration, timeout).catch(() => {});
+      const timeout = new AbortController();
+      const timer = setTimeout(() => timeout.abort(), UNREGISTER_TIMEOUT);
+      await this.#broker.unregister(registration, timeout.signal).catch(() => {});
+      clearTimeout(timer);
     }
     if (this.#broker.claims.get(this.name) === this) this.#broker.claims.delete(this.name);
     await this.#broker.release();

@@ -43,7 +43,10 @@ export class RegionTable implements HostPart {
       }
       const region = this.#regions.get(name);
       if (region === undefined) {
-        throw new LinkRefusal("not_found", `Cannot open the region "${name}": the server has ${this.#known()}`);
+        throw new LinkRefusal(
+          "not_found",
+          `Cannot open the region "${name}": the server has ${this.#known()}`,
+        );
       }
       return {
         index: BigInt(region.index),

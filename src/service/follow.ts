@@ -44,7 +44,10 @@ export function follow(
   options: FollowOptions,
 ): Following<ReadableRegion> | Following<WritableRegion> {
   checkFollowOptions(name, options);
-  if (options.write === true) return new Following(source, name, options, (region) => new WritableRegion(region));
+  if (options.write === true) {
+    return new Following(source, name, options, (region) =>
+      new WritableRegion(region));
+  }
   return new Following(source, name, options, (region) => new ReadableRegion(region));
 }
 
@@ -132,7 +135,9 @@ export class Following<R extends Region> implements AsyncIterableIterator<R, und
       await this.#end();
       const { signal } = this.#options;
       // Who left the loop or closed the client knows that.
-      if (signal?.aborted !== true && (this.#left.signal.aborted || this.#source.stopped.aborted)) return DONE;
+      if (signal?.aborted !== true && (this.#left.signal.aborted || this.#source.stopped.aborted)) {
+        return DONE;
+      }
       throw error;
     }
   }

@@ -119,6 +119,8 @@ export function checkJoinOptions(name: string, options: unknown): void {
   checkObject(doing, options);
   check(doing, options, "takeOver", isBoolean, "true or false");
   if (options["takeOver"] === true && options["reconnect"] === false) {
-    throw new TypeError(`Cannot ${doing}: with \`takeOver\` a peer always goes on, so \`reconnect\` cannot be false`);
+    throw new TypeError(
+      `Cannot ${doing}: with \`takeOver\` a peer always goes on, so \`reconnect\` cannot be false`,
+    );
   }
 }

@@ -4,7 +4,7 @@ import { BrokerClient, type BrokerListener, type BrokerSelection } from "../brok
 import { type BrokerEvent, RefusedError, type RegisterReply } from "../broker/replies.ts";
 import { hashSchema } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
-import { type Inheritance, inherit, legacyOf } from "../link/estate.ts";
+import { inherit, type Inheritance, legacyOf } from "../link/estate.ts";
 import type { LinkedRegion } from "../link/linked_region.ts";
 import type { RegionOptions } from "../link/served_region.ts";
 import { WritableRegion } from "../exchange/region.ts";
@@ -182,7 +182,9 @@ export class Server implements AsyncDisposable {
     // Before the reply: the broker may die right after it.
     this.#broker.add(this.#listener);
     const reply = await this.#register(policy, signal);
-    if (!reply.registered && this.#broker.claims.get(this.name) === this) this.#broker.claims.delete(this.name);
+    if (!reply.registered && this.#broker.claims.get(this.name) === this) {
+      this.#broker.claims.delete(this.name);
+    }
     return reply;
   }
 

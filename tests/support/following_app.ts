@@ -78,7 +78,11 @@ function opened(p: Parameters): ReadableRegion | WritableRegion {
 
 const calls: Calls = {
   async join(p) {
-    peer = await join(String(p["name"]), { regions: p["regions"] as Regions, broker: broker(p), takeOver: true });
+    peer = await join(String(p["name"]), {
+      regions: p["regions"] as Regions,
+      broker: broker(p),
+      takeOver: true,
+    });
     note(peer);
     return peer.role;
   },

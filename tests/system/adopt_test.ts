@@ -251,7 +251,11 @@ Deno.test("a mapping is shared on only where it was kept", async () => {
   using memory = own.share();
   using plain = Mapping.open(memory as Parameters<typeof Mapping.open>[0], 4096);
   assert(!plain.shareable);
-  await assertRejects(() => Promise.resolve().then(() => plain.share()), TypeError, "only the process that made it");
+  await assertRejects(
+    () => Promise.resolve().then(() => plain.share()),
+    TypeError,
+    "only the process that made it",
+  );
   using kept = Mapping.open(memory as Parameters<typeof Mapping.open>[0], 4096, { keep: true });
   using again = kept.share();
   using third = Mapping.open(again, 4096);

@@ -93,7 +93,10 @@ Deno.test("follow() ends with its signal, with the client, and with a loop that 
 Deno.test("follow() throws what open() throws, and PeerGoneError without reconnect", async () => {
   const name = uniqueName("service");
   const broker = { service: brokerName() };
-  const server = await serve(name, { broker, regions: { ...regions, mask: { byteLength: 8, clients: "read" } } });
+  const server = await serve(name, {
+    broker,
+    regions: { ...regions, mask: { byteLength: 8, clients: "read" } },
+  });
   await using client = await connect(name, { broker, reconnect: false });
   await assertRejects(() => client.follow("none").next(), Deno.errors.NotFound, `"frame"`);
   await assertRejects(() => client.follow("mask", { write: true }).next(), Deno.errors.NotCapable);

@@ -190,7 +190,11 @@ Deno.test("a peer opens and follows in both roles, and region() is the server's"
   }
   assertThrows(() => second.region("counter"), TypeError, "not the server");
   const served = first.region("counter");
-  assertEquals([served.view(Uint32Array)[0], served.revision], [2, 2], "closing what was opened closed no more");
+  assertEquals(
+    [served.view(Uint32Array)[0], served.revision],
+    [2, 2],
+    "closing what was opened closed no more",
+  );
   const following = [first.follow("counter"), second.follow("counter")];
   for (const each of following) assertEquals((await each.next()).value!.revision, 2);
   const changes = following.map((each) => each.next());

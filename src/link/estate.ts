@@ -16,7 +16,7 @@ import { integerOf, LinkRefusal } from "./protocol.ts";
  * The highest revision and generation that are taken from a peer. What counts on from here stays below 2^53 for longer
  * than any machine lives.
  */
-export const MAXIMUM_INHERITED = 2 ** 52;
+const MAXIMUM_INHERITED = 2 ** 52;
 
 /** How the next server came to the memory of a region. */
 export type Inheritance = "reference" | "copy";

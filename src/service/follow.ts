@@ -45,8 +45,7 @@ export function follow(
 ): Following<ReadableRegion> | Following<WritableRegion> {
   checkFollowOptions(name, options);
   if (options.write === true) {
-    return new Following(source, name, options, (region) =>
-      new WritableRegion(region));
+    return new Following(source, name, options, (region) => new WritableRegion(region));
   }
   return new Following(source, name, options, (region) => new ReadableRegion(region));
 }

@@ -10,7 +10,7 @@ import {
   type Following,
   join,
   type LockGuard,
-  Peer,
+  type Peer,
   type ReadableRegion,
   serve,
   type Server,
@@ -43,20 +43,20 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await progress.promise;
 }
 
-function note(of: Peer | Client): void {
-  of.addEventListener("connect", ({ pid }) => {
-    events.push(`connect ${pid}`);
-    tell();
-  });
-  of.addEventListener("disconnect", ({ error }) => {
-    events.push(`disconnect ${error.name}`);
-    tell();
-  });
-  if (!(of instanceof Peer)) return;
-  of.addEventListener("rolechange", ({ role }) => {
-    events.push(`rolechange ${role}`);
-    tell();
-  });
+function note(event: string): void {
+  events.push(event);
+  tell();
+}
+
+function noteClient(of: Client): void {
+  of.addEventListener("connect", ({ pid }) => note(`connect ${pid}`));
+  of.addEventListener("disconnect", ({ error }) => note(`disconnect ${error.name}`));
+}
+
+function notePeer(of: Peer): void {
+  of.addEventListener("connect", ({ pid }) => note(`connect ${pid}`));
+  of.addEventListener("disconnect", ({ error }) => note(`disconnect ${error.name}`));
+  of.addEventListener("rolechange", ({ role }) => note(`rolechange ${role}`));
 }
 
 function broker(p: Parameters): { service: string } {
@@ -83,7 +83,7 @@ const calls: Calls = {
       broker: broker(p),
       takeOver: true,
     });
-    note(peer);
+    notePeer(peer);
     return peer.role;
   },
   async serve(p) {
@@ -97,7 +97,7 @@ const calls: Calls = {
   },
   async connect(p) {
     client = await connect(String(p["name"]), { broker: broker(p) });
-    note(client);
+    noteClient(client);
     return client.pid;
   },
   /** Adds a region, as the server. */

@@ -3,7 +3,7 @@
  * apps find each other over XPC, on Linux over a libxpc that comes with the package. The API is the same on both.
  *
  * One app calls {@linkcode serve}, the other {@linkcode connect}. Either may start first, die and come back. Two equal
- * apps call {@linkcode join}: the first one serves. The program needs `--allow-ffi`, without a path. On macOS each user
+ * apps call {@linkcode join}: the first one serves, and with `takeOver` another one serves on when it is gone. The program needs `--allow-ffi`, without a path. On macOS each user
  * installs a launch agent once: `deno run -A jsr:@xpc/shmem/agent install`.
  *
  * A server makes regions. A {@linkcode WritableRegion} has views that write; a {@linkcode ReadableRegion} has views that
@@ -114,8 +114,23 @@ export {
   type MessageValue,
   RegionHandle,
 } from "./src/exchange/messages_values.ts";
-export { NameTakenError } from "./src/service/errors.ts";
+export {
+  type ClientEvents,
+  ConnectEvent,
+  DisconnectEvent,
+  type TypedEventTarget,
+} from "./src/service/events.ts";
+export type { Following, FollowOptions } from "./src/service/follow.ts";
+export { NameTakenError, ServiceNotFoundError } from "./src/service/errors.ts";
 export { join, type JoinOptions } from "./src/service/join.ts";
+export {
+  Peer,
+  type PeerEvents,
+  type PeerRole,
+  RoleChangeEvent,
+  type TakeOverOptions,
+} from "./src/service/peer.ts";
+export type { Inheritance } from "./src/link/estate.ts";
 export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
 export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";

@@ -216,10 +216,10 @@ export class Broker implements AsyncDisposable {
         const { generation, pid } = describeRegistration(holder);
         throw new Refusal("name_taken", { generation, pid });
       }
-      const registration = this.#registry.register(peer, name, endpoint, peer.pid, after);
+      const { registration, answered } = this.#registry.register(peer, name, endpoint, peer.pid, after);
       message.take("endpoint");
       const { generation, pid } = describeRegistration(registration);
-      return { registered: true, generation, pid };
+      return { registered: true, generation, pid, waiting: answered > 0 ? BigInt(answered) : undefined };
     },
 
     lookup: (peer, fields, message) => {

@@ -7,6 +7,7 @@ import { BrokerUnavailableError } from "./errors.ts";
 import { DEFAULT_SERVICE } from "./release.ts";
 import {
   type BrokerEvent,
+  type BrokerReport,
   type FoundService,
   InvalidReplyError,
   type ListedService,
@@ -175,6 +176,34 @@ export class BrokerClient {
       }
       throw error;
     }
+  }
+
+  /**
+   * Finds a registration that is there now.
+   *
+   * @param name the name
+   * @param signal ends the wait for the broker
+   * @returns the registration; the endpoint is the caller's
+   * @throws {RefusedError} with `not_found` if nobody has registered the name
+   * @throws {BrokerUnavailableError} if no broker can be reached
+   * @throws the signal's reason, if it aborts first
+   */
+  async find(name: string, signal?: AbortSignal): Promise<FoundService> {
+    return await this.#ask((connection, until) => connection.lookup({ name }, { signal: until }), signal);
+  }
+
+  /**
+   * How long the broker has run, in milliseconds.
+   *
+   * @param signal ends the wait
+   * @throws {BrokerUnavailableError} if no broker can be reached
+   * @throws the signal's reason, if it aborts first
+   */
+  async uptime(signal?: AbortSignal): Promise<number> {
+    const ask = (connection: BrokerConnection, until: AbortSignal): Promise<BrokerReport> => {
+      return connection.status({ signal: until });
+    };
+    return (await this.#ask(ask, signal)).uptime;
   }
 
   /**

@@ -89,8 +89,18 @@ export class Registry<Peer> {
     });
   }
 
-  /** Registers a name, also if another peer holds it. Takes the endpoint over. */
-  register(peer: Peer, name: string, endpoint: Endpoint, pid: number, after: number): Registration<Peer> {
+  /**
+   * Registers a name, also if another peer holds it. Takes the endpoint over.
+   *
+   * @returns the registration, and how many waiting lookups it answered
+   */
+  register(
+    peer: Peer,
+    name: string,
+    endpoint: Endpoint,
+    pid: number,
+    after: number,
+  ): { readonly registration: Registration<Peer>; readonly answered: number } {
     const before = this.#services.get(name);
     const owned = this.#owned.get(peer) ?? 0;
     if (before?.peer !== peer && owned >= LIMITS.registrations) throw new Refusal("limit");
@@ -107,13 +117,15 @@ export class Registry<Peer> {
       if (before.peer !== peer) this.#events.replaced(before, registration);
     }
     this.#events.registered(registration);
+    let answered = 0;
     for (const lookup of this.#waiting.get(name) ?? []) {
       if (generation <= lookup.after) continue;
+      answered++;
       this.#forget(lookup);
       lookup.answer({ ok: true, ...describeRegistration(registration) });
     }
     this.#prune(now);
-    return registration;
+    return { registration, answered };
   }
 
   /** Keeps a lookup until its name has a generation above `after`. */

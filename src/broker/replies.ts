@@ -47,7 +47,13 @@ export interface FoundService {
 
 /** The reply to `register`. */
 export type RegisterReply =
-  | { readonly registered: true; readonly generation: number; readonly pid: number }
+  | {
+    readonly registered: true;
+    readonly generation: number;
+    readonly pid: number;
+    /** How many lookups waited for the name, and have found it now. */
+    readonly waiting: number;
+  }
   | { readonly registered: false } & FoundService;
 
 /** A service in the reply to `list` or `watch`. */
@@ -184,7 +190,12 @@ export function readFound(fields: Fields): FoundService {
 /** Reads the reply to `register`. */
 export function readRegistered(fields: Fields): RegisterReply {
   if (!fields.flag("registered")) return { registered: false, ...readFound(fields) };
-  return { registered: true, generation: fields.count("generation"), pid: fields.pid("pid") };
+  return {
+    registered: true,
+    generation: fields.count("generation"),
+    pid: fields.pid("pid"),
+    waiting: fields.count("waiting", 0),
+  };
 }
 
 /** Reads the reply to `list` or `watch`. */

@@ -20,6 +20,8 @@ import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
 import { type RegionDescription, regionsIn } from "./description.ts";
 import { IncompatibleError } from "./errors.ts";
+import { describeEstate, isOffered } from "./estate.ts";
+import { ADOPT, BELLS, commonFeatures, REGIONS } from "./features.ts";
 import {
   ALL_TURNS_AT,
   bytesBehind,
@@ -44,7 +46,7 @@ import { isLockKind } from "./lock_spec.ts";
 import { LinkedRegion } from "./linked_region.ts";
 import { Inbox, type MessageHandlers } from "./messages_inbox.ts";
 import { Outbox, TO_CLIENT, TO_SERVER } from "./messages_outbox.ts";
-import { BELLS, integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
+import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
 
 /** What a client must know of a server to connect. */
@@ -59,6 +61,10 @@ export interface LinkTarget {
   readonly label: string | undefined;
   /** What to do with the messages of the server. */
   readonly messages: MessageHandlers;
+  /** What this process still has of a server that is gone, for the next one. */
+  readonly estate?: () => readonly LinkedRegion[];
+  /** Called when the server says that its regions are others. */
+  readonly regionsChanged?: (() => void) | undefined;
 }
 
 /** How to open a region. */
@@ -68,14 +74,19 @@ export interface OpenRegionOptions {
   /** Whether to make all pages resident now. */
   readonly prefault: boolean;
   /** The description of the layout that this side expects; `undefined` for any. */
-  readonly layout: string | undefined;
+  readonly layout?: string | undefined;
   /** Ends the wait for the server's reply. */
   readonly signal: AbortSignal | undefined;
+  /** Whether the memory is to be shared on one day; by default if the server would take it back. */
+  readonly keep?: boolean;
 }
 
 /** What the reply to hello gave: the server's memory and our number. */
 interface Welcome {
   readonly owner: number;
+  readonly features: ReadonlySet<string>;
+  /** The names of the regions that the server wants from us. */
+  readonly wanted: readonly string[];
   readonly server: Mapping;
   readonly locks: Mapping;
 }
@@ -103,6 +114,7 @@ export class ClientLink implements LinkEnd {
   /** A client releases nothing for a dead server: the locks end with it. */
   readonly ownedLocks = null;
   readonly #connection: Connection;
+  readonly #features: ReadonlySet<string>;
   readonly #words: Mapping;
   readonly #undo: Undo;
   readonly #serverDeath: OwnerDeath;
@@ -135,6 +147,7 @@ export class ClientLink implements LinkEnd {
     const connection = undo.use(
       await Connection.toEndpoint(target.endpoint, {
         message: (message) => {
+          if (message.values["event"] === "regions") target.regionsChanged?.();
           if (!inbox.receive(message)) serverBell.receive(message);
         },
         requirement: target.requirement,
@@ -143,7 +156,8 @@ export class ClientLink implements LinkEnd {
     inbox.join(connection);
     const bell = new ClientBell(queue);
     undo.defer(() => bell.close());
-    const welcome = await hello({ connection, words, target, bell, serverBell }, signal, undo);
+    const regions = target.estate?.() ?? [];
+    const welcome = await hello({ connection, words, target, regions, bell, serverBell }, signal, undo);
     // The broker's word on who serves does not count here: the kernel's does.
     if (connection.peer.euid !== shim.shim_euid()) {
       throw new IncompatibleError(`Cannot connect: user ${connection.peer.euid} runs the server`);
@@ -162,6 +176,7 @@ export class ClientLink implements LinkEnd {
       }),
     );
     serverBell.join(welcome.server);
+    await give(connection, welcome.wanted, regions, signal);
     return new ClientLink(
       queue,
       connection,
@@ -196,6 +211,7 @@ export class ClientLink implements LinkEnd {
     this.bell = bell;
     this.outbox = new Outbox(connection, TO_SERVER);
     this.#connection = connection;
+    this.#features = welcome.features;
     this.#words = words;
     this.#undo = undo;
     this.#serverDeath = serverDeath;
@@ -211,6 +227,11 @@ export class ClientLink implements LinkEnd {
   /** The process that serves, from the kernel. */
   get pid(): number {
     return this.#connection.peer.pid;
+  }
+
+  /** What is open of the regions. */
+  get regions(): LinkedRegion[] {
+    return [...this.#opened].filter((opened) => opened instanceof LinkedRegion);
   }
 
   /**
@@ -246,7 +267,8 @@ export class ClientLink implements LinkEnd {
       }
       this.check(name);
       const behind = tileBytes === 0 ? 0 : bytesBehind(byteLength, tileBytes);
-      const mapping = Mapping.open(memory, byteLength, { name, prefault: options.prefault, behind });
+      const { prefault, keep = this.#features.has(ADOPT) } = options;
+      const mapping = Mapping.open(memory, byteLength, { name, prefault, behind, keep });
       const { layout: theirs } = reply;
       const layout = typeof theirs === "string" ? theirs : undefined;
       const facts = { name, index, generation, clients, tileBytes, layout } as const;
@@ -377,25 +399,51 @@ interface Hello {
   readonly connection: Connection;
   readonly words: Mapping;
   readonly target: LinkTarget;
+  readonly regions: readonly LinkedRegion[];
   readonly bell: ClientBell;
   readonly serverBell: ServerBell;
 }
 
+/** Gives the server the regions that it wants. What cannot be given it makes anew. */
+async function give(
+  connection: Connection,
+  wanted: readonly string[],
+  regions: readonly LinkedRegion[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const name of wanted) {
+    // The newest of those that hello told.
+    const region = regions.findLast((each) => each.name === name && isOffered(each));
+    if (region === undefined) continue; // its user has closed it meanwhile
+    using memory = region.mapping.share();
+    try {
+      disposeValue(await connection.request({ op: "give", name, memory }, { signal }));
+    } catch (error) {
+      // Without a descriptor the server goes on without this region. That the server is gone shows at the next request.
+      if (signal?.aborted === true) throw error;
+    }
+  }
+}
+
 /** Says hello and maps what the server gives. */
 async function hello(
-  { connection, words: ownWords, target: { schema, label }, bell: ownBell, serverBell }: Hello,
+  { connection, words: ownWords, target, regions, bell: ownBell, serverBell }: Hello,
   signal: AbortSignal | undefined,
   undo: Undo,
 ): Promise<Welcome> {
+  const { schema, label, regionsChanged } = target;
   using words = ownWords.share();
   using bell = await ownBell.first();
+  const features = regionsChanged === undefined ? [BELLS, ADOPT] : [BELLS, ADOPT, REGIONS];
+  const estate = regions.length === 0 ? undefined : describeEstate(regions);
   const range = { min: OLDEST_VERSION, max: NEWEST_VERSION };
-  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features: [BELLS], label };
+  const request = { op: "hello", ...range, layout: LAYOUT, schema, words, features, label, estate };
   const reply = await connection.request(bell === undefined ? request : { ...request, bell }, { signal });
   try {
     checkReply(reply);
-    const { features, bell: theirs } = reply;
-    const hasBells = Array.isArray(features) && features.includes(BELLS);
+    const agreed = commonFeatures(reply["features"], features);
+    const hasBells = agreed.has(BELLS);
+    const { bell: theirs } = reply;
     ownBell.begin(hasBells && bell !== undefined, async (bell) => {
       checkReply(await connection.request({ op: "bell", bell }));
     });
@@ -410,8 +458,11 @@ async function hello(
     ) {
       throw new IncompatibleError("Cannot connect: the server's answer to hello is not of this version");
     }
+    const { adopt } = reply;
     return {
       owner,
+      features: agreed,
+      wanted: Array.isArray(adopt) ? adopt.filter((name) => typeof name === "string") : [],
       server: undo.use(Mapping.open(server, SERVER_BYTES)),
       locks: undo.use(Mapping.open(locks, LOCK_BYTES)),
     };

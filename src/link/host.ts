@@ -1,4 +1,8 @@
 import type { ShimAudience, ShimLocks } from "../../ffi/types.ts";
+import { Adoption, type Expectation } from "./adoption.ts";
+import { type Heirloom, type Inheritance, readEstate } from "./estate.ts";
+import { ADOPT, BELLS, commonFeatures, REGIONS } from "./features.ts";
+import { RegionNotes } from "./region_notes.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { type Bell, BellListeners } from "../sync/bell_listeners.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
@@ -32,7 +36,7 @@ import type { LinkedLock } from "./linked_lock.ts";
 import type { LockSpec } from "./lock_spec.ts";
 import { LockTable } from "./lock_table.ts";
 import type { HostPart, Operation } from "./operations.ts";
-import { BELLS, checkHello, LinkRefusal } from "./protocol.ts";
+import { checkHello, LinkRefusal } from "./protocol.ts";
 import { RegionTable } from "./region_table.ts";
 import { Relay } from "./relay.ts";
 import type { RegionOptions } from "./served_region.ts";
@@ -47,13 +51,24 @@ export interface HostOptions {
   readonly requirement: string | undefined;
   /** What to do with the messages of clients. */
   readonly messages: ServerMessages;
+  /**
+   * Whether to take over memory from clients. Nothing can be opened then before {@linkcode Host.adopt} or
+   * {@linkcode Host.ready}.
+   */
+  readonly adopt?: boolean;
 }
 
 /** A process that is connected; it becomes a client by its hello. */
 interface Peer {
   readonly connection: Connection;
   link: ServerLink | undefined;
+  isGone: boolean;
+  /** How many requests wait for the regions to be there. */
+  waiting: number;
 }
+
+/** How many requests of one client may wait until the regions are there: more than it can open. */
+const MAXIMUM_WAITING = 1024;
 
 /** The memory that all clients of a server share. */
 interface SharedWords {
@@ -88,6 +103,9 @@ export class Host implements LinkEnd {
   readonly #locks: LockTable;
   readonly #parts: readonly HostPart[];
   readonly #relay: Relay;
+  readonly #notes = new RegionNotes();
+  readonly #features: readonly string[];
+  readonly #adoption: Adoption;
   readonly #links = new Map<Connection, ServerLink>();
   readonly #listeners = new BellListeners();
   readonly #parked = new Map<number, ParkedWord>();
@@ -143,6 +161,9 @@ export class Host implements LinkEnd {
     this.#messages = new MessagesPart(options.messages);
     this.#parts = [this.#table, this.streams, this.channels, this.#locks, this.#messages];
     this.#relay = new Relay(this);
+    this.#features = options.adopt === true ? [ADOPT, REGIONS] : [REGIONS];
+    this.#adoption = new Adoption((heirloom) => this.inherit(heirloom));
+    if (options.adopt !== true) this.#adoption.end();
   }
 
   /** The way in for clients; the caller disposes it. */
@@ -169,12 +190,38 @@ export class Host implements LinkEnd {
   async add(name: string, options: RegionOptions): Promise<LinkedRegion> {
     const region = await this.#table.add(name, options);
     this.#relay.include(region);
+    this.#notes.send();
     return region;
   }
 
   /** Replaces a region: see {@linkcode RegionTable.replace}. */
   async replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
-    return await this.#table.replace(name, options);
+    const region = await this.#table.replace(name, options);
+    this.#notes.send();
+    return region;
+  }
+
+  /** Maps a region once more: see {@linkcode RegionTable.open}. */
+  open(name: string, prefault: boolean): LinkedRegion {
+    return this.#table.open(name, prefault);
+  }
+
+  /** Puts memory of a server that is gone in the place of a region: see {@linkcode RegionTable.inherit}. */
+  inherit(heirloom: Heirloom): void {
+    this.#relay.include(this.#table.inherit(heirloom));
+  }
+
+  /** Takes over what clients have of the regions, then lets them be opened: see {@linkcode Adoption.run}. */
+  async adopt(expectation: Expectation): Promise<ReadonlyMap<string, Inheritance>> {
+    const wanted = [...this.regions.values()].map(({ name, clients, tileBytes, mapping: { byteLength } }) => {
+      return { name, clients, tileBytes, byteLength };
+    });
+    return await this.#adoption.run(wanted, expectation);
+  }
+
+  /** Lets the regions be opened. */
+  ready(): void {
+    this.#adoption.end();
   }
 
   /** Removes a region: see {@linkcode RegionTable.remove}. */
@@ -212,6 +259,7 @@ export class Host implements LinkEnd {
 
   /** Ends the waits, the connections, and then the memory under them. */
   async close(): Promise<void> {
+    this.#adoption.end();
     await Promise.all(this.#parts.map((part) => part.close()));
     await this.#listener?.close();
     await Promise.all(this.#ending);
@@ -225,16 +273,20 @@ export class Host implements LinkEnd {
 
   #accept(connection: Connection, credentials: PeerCredentials): ConnectionHandlers | undefined {
     if (credentials.euid !== this.queue.library.shim.shim_euid()) return undefined;
-    const peer: Peer = { connection, link: undefined };
+    const peer: Peer = { connection, link: undefined, isGone: false, waiting: 0 };
     return {
       message: (message) => this.#receive(peer, message),
       closed: () => this.#forget(peer),
     };
   }
 
-  #forget({ connection, link }: Peer): void {
+  #forget(peer: Peer): void {
+    const { connection, link } = peer;
+    peer.isGone = true;
     this.#links.delete(connection);
+    this.#notes.remove(connection);
     if (link !== undefined) {
+      this.#adoption.forget(link);
       for (const part of this.#parts) part.forget(link);
       const ending = link.end();
       this.#ending.add(ending);
@@ -267,6 +319,8 @@ export class Host implements LinkEnd {
   #perform(peer: Peer, message: IncomingMessage): XpcRecord | Promise<XpcRecord> {
     const { op } = message.values;
     if (op === "hello") return this.#hello(peer, message);
+    if (!this.#adoption.isOver && op !== "give") return this.#performLater(peer, message);
+    if (op === "describe") this.#notes.described(peer.connection);
     if (op === "describe") return Object.assign({}, ...this.#parts.map((part) => part.describe()));
     const operation = typeof op === "string" ? this.#operationOf(op) : undefined;
     if (operation === undefined) throw new LinkRefusal("bad_request", "Cannot find this operation");
@@ -274,8 +328,21 @@ export class Host implements LinkEnd {
     return operation(peer.link, message);
   }
 
+  /** Performs a request when the regions are there. */
+  async #performLater(peer: Peer, message: IncomingMessage): Promise<XpcRecord> {
+    if (peer.waiting >= MAXIMUM_WAITING) {
+      throw new LinkRefusal("failed", "Cannot answer: too many requests wait until the server is ready");
+    }
+    peer.waiting++;
+    await this.#adoption.over;
+    peer.waiting--;
+    if (peer.isGone) throw new LinkRefusal("failed", "Cannot answer: the connection is over");
+    return await this.#perform(peer, message);
+  }
+
   #operationOf(op: string): Operation | undefined {
-    for (const operations of [this.#operations, ...this.#parts.map((part) => part.operations)]) {
+    const parts = [this.#adoption, ...this.#parts].map((part) => part.operations);
+    for (const operations of [this.#operations, ...parts]) {
       if (Object.hasOwn(operations, op)) return operations[op];
     }
     return undefined;
@@ -284,6 +351,8 @@ export class Host implements LinkEnd {
   async #hello(peer: Peer, { values }: IncomingMessage): Promise<XpcRecord> {
     const hello = checkHello(values, this.#options.schema, peer.link !== undefined);
     const { version, words, label, bell, bells } = hello;
+    const estate = readEstate(values["estate"]);
+    const features = commonFeatures(values["features"], this.#features);
     const owner = this.#lastOwner + 1;
     if (owner > MUTEX_OWNER) {
       throw new LinkRefusal("failed", "Cannot take another client: no owner is left");
@@ -304,12 +373,16 @@ export class Host implements LinkEnd {
     const ownBell = hasBell ? link.makeBell(() => this.#wake()) : undefined;
     this.#watchClients();
     this.#messages.welcome(link);
+    if (features.has(REGIONS)) this.#notes.add(peer.connection);
+    const wanted = this.#adoption.greet(link, features.has(ADOPT) ? estate : undefined);
     const given = await ownBell;
+    const adopt = await wanted;
     undo.move(); // the reply owns them
     return {
       ...reply,
-      features: hasBell ? [BELLS] : [],
+      features: hasBell ? [BELLS, ...features] : [...features],
       ...(given === undefined ? {} : { bell: given }),
+      ...(adopt === undefined ? {} : { adopt }),
     };
   }
 

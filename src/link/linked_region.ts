@@ -44,7 +44,7 @@ function mutexOf(end: LinkEnd, { name, index, clients }: RegionFacts): Mutex | u
 
 /** The tiles of a region. */
 function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping): Tiles {
-  const { queue: { library }, locks, server, owner, audience } = end;
+  const { queue: { library }, locks, server, owner, audience, turns } = end;
   const { name, index, clients, generation, tileBytes } = facts;
   const isShared = clients === "write";
   return new Tiles({
@@ -54,6 +54,7 @@ function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping): Tiles {
     mapped: generation,
     mutex: isShared ? locks.word(mutexAt(index)) : server.word(serverMutexAt(index)),
     owner: isShared || owner === SERVER_OWNER ? owner : 0,
+    turns: turns.word,
   });
 }
 
@@ -106,7 +107,8 @@ export class LinkedRegion {
   /** Its revisions. */
   readonly revisions: Revisions;
   readonly #tiles: Tiles;
-  readonly #end: LinkEnd;
+  /** Where its words are. */
+  readonly end: LinkEnd;
   readonly #onClose: () => void;
   readonly #ended = Promise.withResolvers<Error | undefined>();
   #closing: Promise<void> | undefined;
@@ -131,7 +133,7 @@ export class LinkedRegion {
     this.#tiles = tilesOf(end, facts, mapping);
     this.tileBytes = this.#tiles.tileBytes;
     this.revisions = revisionsOf(end, facts, this.#tiles);
-    this.#end = end;
+    this.end = end;
     this.#onClose = () => onClose(this);
   }
 
@@ -148,7 +150,7 @@ export class LinkedRegion {
   /** Makes a new revision, of all of it or of some ranges, and wakes the waiters at the other ends. */
   commit(ranges?: readonly ByteRange[]): number {
     const revision = this.revisions.commit(ranges);
-    this.#end.committed(this.index);
+    this.end.committed(this.index);
     return revision;
   }
 

@@ -3,15 +3,13 @@
  *
  * @module
  */
+import { BELLS } from "./features.ts";
 import { LAYOUT_VERSION } from "./layout.ts";
 import { FileDescriptor, SharedMemory, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
 
 /** The oldest and the newest version of the protocol that this side speaks. */
 export const OLDEST_VERSION = 1n;
 export const NEWEST_VERSION = 1n;
-
-/** The optional part of the protocol by which both sides exchange their doorbells in hello. */
-export const BELLS = "bells";
 
 /** The layout as it travels. */
 export const LAYOUT = BigInt(LAYOUT_VERSION);

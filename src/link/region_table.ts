@@ -1,9 +1,19 @@
 import { describeDifference } from "../layout/difference.ts";
+import { Mapping } from "../memory/mapping.ts";
 import type { XpcRecord, XpcValue } from "../xpc/mod.ts";
+import type { Heirloom } from "./estate.ts";
 import type { IndexTable } from "./index_table.ts";
-import { generationAt } from "./layout.ts";
+import {
+  bytesBehind,
+  generationAt,
+  MUTEX_ABANDONED,
+  mutexAt,
+  serverMutexAt,
+  serverRevisionAt,
+  sharedRevisionAt,
+} from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
-import { LinkedRegion } from "./linked_region.ts";
+import { LinkedRegion, type RegionFacts } from "./linked_region.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { LinkRefusal } from "./protocol.ts";
 import { DEFAULT_TILE_BYTES } from "../sync/tiles.ts";
@@ -14,6 +24,8 @@ export class RegionTable implements HostPart {
   readonly #end: LinkEnd;
   readonly #indexes: IndexTable;
   readonly #regions = new Map<string, LinkedRegion>();
+  /** Regions that this process has mapped once more. */
+  readonly #guests = new Set<LinkedRegion>();
   #lastChange: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -160,6 +172,57 @@ export class RegionTable implements HostPart {
     throw new Deno.errors.NotFound(`Cannot find the region "${name}": this server has ${this.#known()}`);
   }
 
+  /**
+   * Puts memory of a server that is gone in the place of a region that nobody has opened yet, or makes it one. Takes the
+   * memory over. The revision goes on from where it was.
+   *
+   * @throws {RangeError} if the service shares 256 things already
+   */
+  inherit({ name, clients, generation, revision, abandoned, tileBytes, mapping }: Heirloom): LinkedRegion {
+    const before = this.#regions.get(name);
+    let index: number;
+    try {
+      this.#checkOpen("take over", name);
+      index = before?.index ?? this.#indexes.take(`the region "${name}"`);
+    } catch (error) {
+      mapping.close();
+      throw error;
+    }
+    const { locks, server } = this.#end;
+    const isShared = clients === "write";
+    const revisions = isShared
+      ? locks.view(BigUint64Array, sharedRevisionAt(index), 1)
+      : server.view(BigUint64Array, serverRevisionAt(index), 1);
+    Atomics.store(revisions, 0, BigInt(revision));
+    const mutex = isShared
+      ? locks.view(Uint32Array, mutexAt(index), 1)
+      : server.view(Uint32Array, serverMutexAt(index), 1);
+    if (abandoned) Atomics.store(mutex, 0, MUTEX_ABANDONED);
+    const layout = before?.layout;
+    const facts = { name, index, generation: generation + 1, clients, tileBytes, layout };
+    const region = this.#place(facts, mapping);
+    void before?.close();
+    return region;
+  }
+
+  /**
+   * Maps a region once more, for a user who closes it without closing the server's.
+   *
+   * @throws {Deno.errors.NotFound} if there is no region of that name
+   * @throws {TypeError} if the server is closed
+   */
+  open(name: string, prefault: boolean): LinkedRegion {
+    const region = this.get(name);
+    this.#checkOpen("open", name);
+    using memory = region.mapping.share();
+    const { mapping: { byteLength }, tileBytes } = region;
+    const behind = bytesBehind(byteLength, tileBytes);
+    const mapping = Mapping.open(memory, byteLength, { name, prefault, behind });
+    const guest = new LinkedRegion(this.#end, region, mapping, (closed) => this.#guests.delete(closed));
+    this.#guests.add(guest);
+    return guest;
+  }
+
   /** The names, for errors. */
   #known(): string {
     const names = [...this.#regions.keys()].map((name) => `"${name}"`);
@@ -170,7 +233,7 @@ export class RegionTable implements HostPart {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#lastChange;
-    await Promise.all([...this.#regions.values()].map((region) => region.close()));
+    await Promise.all([...this.#regions.values(), ...this.#guests].map((region) => region.close()));
   }
 
   async #put(name: string, index: number, generation: number, options: RegionOptions): Promise<LinkedRegion> {
@@ -181,7 +244,11 @@ export class RegionTable implements HostPart {
       this.#checkOpen("make", name);
     }
     const layout = options.layout?.description ?? this.#regions.get(name)?.layout;
-    const facts = { name, index, generation, clients, tileBytes, layout };
+    return this.#place({ name, index, generation, clients, tileBytes, layout }, mapping);
+  }
+
+  #place(facts: RegionFacts, mapping: Mapping): LinkedRegion {
+    const { name, index, generation } = facts;
     const region = new LinkedRegion(this.#end, facts, mapping, () => {});
     this.#regions.set(name, region);
     // The generation comes before the revision: a commit wakes those who then look at the generation.

@@ -23,10 +23,17 @@ export interface OpenMappingOptions {
    * @default {0}
    */
   behind?: number;
+  /**
+   * Whether to keep what came in the message, so that this process can share the memory on. On Linux that is a
+   * descriptor for each mapping.
+   *
+   * @default {false}
+   */
+  keep?: boolean;
 }
 
 /** Options of {@linkcode Mapping.create}. */
-export interface MappingOptions extends OpenMappingOptions {
+export interface MappingOptions extends Omit<OpenMappingOptions, "keep"> {
   /**
    * Whether the kernel keeps everybody else from writing.
    *
@@ -70,6 +77,8 @@ export class Mapping implements Disposable {
   readonly #native: Native;
   /** How many bytes there are, with those behind the ones that views show. */
   readonly #total: number;
+  /** What the memory came in, where it was kept. */
+  #source: SharedMemory | FileDescriptor | undefined;
   /** Made at the first view: V8 takes its length for memory that it should collect, and does so, for milliseconds. */
   #buffer: ArrayBuffer | undefined;
   /** Whether a buffer was transferred away by its user: another buffer shows the memory, and we do not know which. */
@@ -127,9 +136,8 @@ export class Mapping implements Disposable {
     byteLength: number,
     options: OpenMappingOptions | boolean = {},
   ): Mapping {
-    const { prefault = false, name, behind = 0 }: OpenMappingOptions = typeof options === "boolean"
-      ? { prefault: options }
-      : options;
+    const { prefault = false, name, behind = 0, keep = false }: OpenMappingOptions =
+      typeof options === "boolean" ? { prefault: options } : options;
     const what = nameOf(name);
     const { held } = memory;
     const { library } = held;
@@ -143,7 +151,9 @@ export class Mapping implements Disposable {
       (out) => map(object, BigInt(byteLength) + BigInt(behind), out),
       (result) => `Cannot map ${what} of ${byteLength} bytes: ${describeError(result, "map")}`,
     );
-    return Mapping.#finish(native, { byteLength, behind, writable, what, isOwn: false }, prefault);
+    const mapping = Mapping.#finish(native, { byteLength, behind, writable, what, isOwn: false }, prefault);
+    if (keep) mapping.#source = again(memory);
+    return mapping;
   }
 
   static #finish(native: Native, description: Description, prefault: boolean): Mapping {
@@ -165,6 +175,11 @@ export class Mapping implements Disposable {
   /** Whether the mapping was closed. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Whether {@linkcode share} can share it. */
+  get shareable(): boolean {
+    return !this.#closed && (this.#isOwn || this.#source !== undefined);
   }
 
   /** The libraries that its words are worked on with. */
@@ -269,11 +284,12 @@ export class Mapping implements Disposable {
    * What another process needs to map this memory too.
    *
    * @returns writable memory, or the descriptor of memory that is read-only for others; the caller disposes it
-   * @throws {TypeError} if the mapping is closed, or if another process made the memory
+   * @throws {TypeError} if the mapping is closed, or if another process made the memory and it was not kept
    * @throws {Error} if no descriptor is left
    */
   share(): SharedMemory | FileDescriptor {
     const what = this.#use("share");
+    if (this.#source !== undefined) return again(this.#source);
     if (!this.#isOwn) throw new TypeError(`Cannot share ${what}: only the process that made it can share it`);
     const { library, address, mapped, fd } = this.#native;
     const object = fd >= 0 ? library.xpc.xpc_fd_create(fd) : library.xpc.xpc_shmem_create(address, mapped);
@@ -295,6 +311,7 @@ export class Mapping implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#source?.[Symbol.dispose]();
     unviewed.unregister(this);
     viewed.unregister(this);
     const buffer = this.#buffer;
@@ -322,4 +339,14 @@ export class Mapping implements Disposable {
 /** How errors name a mapping. */
 function nameOf(name: string | undefined): string {
   return name === undefined ? "a region" : `the region ${JSON.stringify(name)}`;
+}
+
+/** Another reference to what a message carried. */
+function again(memory: SharedMemory | FileDescriptor): SharedMemory | FileDescriptor {
+  const { held: { library } } = memory;
+  const object = memory.held.borrow("share a region");
+  library.xpc.xpc_retain(object);
+  return memory instanceof SharedMemory
+    ? new SharedMemory(library, object)
+    : new FileDescriptor(library, object);
 }

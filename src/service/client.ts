@@ -3,7 +3,8 @@ import type { Layout } from "../layout/types.ts";
 import { checkServiceName } from "../xpc/service_name.ts";
 import { aborted } from "../broker/abort.ts";
 import { BrokerClient, type BrokerSelection } from "../broker/broker_client.ts";
-import type { ClientLink } from "../link/client_link.ts";
+import type { ClientLink, OpenRegionOptions } from "../link/client_link.ts";
+import type { LinkedRegion } from "../link/linked_region.ts";
 import { LinkedStream } from "../link/linked_stream.ts";
 import { openChannel } from "../link/open_channel.ts";
 import { Channel } from "../exchange/channel.ts";
@@ -27,7 +28,10 @@ import { signalOf, spinOf } from "../sync/waiting.ts";
 import { ClientMessages } from "./client_messages.ts";
 import { type AnyLock, checkKind, type LockKinds, wrapLock } from "../exchange/locks.ts";
 import type { LockKind } from "../link/lock_spec.ts";
-import { type Found, ServerSearch } from "./server_search.ts";
+import { type ClientEvents, ConnectEvent, DisconnectEvent, TypedEventTarget } from "./events.ts";
+import { describeNames } from "./find_now.ts";
+import { follow, type Following, type FollowOptions, type FollowSource } from "./follow.ts";
+import { ServerSearch } from "./server_search.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
@@ -45,6 +49,13 @@ export interface ConnectOptions {
    * @default {true}
    */
   reconnect?: boolean | undefined;
+  /**
+   * Whether to wait until somebody serves the name. With `false`, `connect` throws {@linkcode ServiceNotFoundError} if
+   * nobody does now.
+   *
+   * @default {true}
+   */
+  wait?: boolean | undefined;
   /** The broker to ask. */
   broker?: BrokerSelection | undefined;
   /** A code-signing requirement for the server. macOS only. */
@@ -113,11 +124,41 @@ export interface LockOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** @internal How a client gets its links. */
+export interface ClientPlan {
+  /** Makes the first link. */
+  readonly begin: (search: ServerSearch, signal: AbortSignal) => Promise<ClientLink>;
+  /** What there is for the next server beside what the user has open. */
+  readonly estate?: () => readonly LinkedRegion[];
+  /** Called when the server says that its regions are others. */
+  readonly regionsChanged?: () => void;
+}
+
 /**
  * A client of a service. When the server goes, the regions that were opened stay readable and say that they are
  * orphaned. The client looks for the next server, and `open` waits for that.
+ *
+ * It has two events: `disconnect` when the server is gone, and `connect` when the client is connected to the next one.
+ * `connect()` gives a client that is connected, so there is no event for the first time.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { connect, serve } from "@xpc/shmem";
+ *
+ * const options = { regions: { frame: { byteLength: 4096 } } };
+ * const first = await serve("com.example.events", options);
+ * await using client = await connect("com.example.events");
+ * const again = Promise.withResolvers<number>();
+ * client.addEventListener("disconnect", ({ error }) => console.log(error.message));
+ * client.addEventListener("connect", ({ pid }) => again.resolve(pid));
+ *
+ * await first.close();
+ * await using _second = await serve("com.example.events", options);
+ * assert(await again.promise === Deno.pid);
+ * ```
  */
-export class Client implements AsyncDisposable {
+export class Client extends TypedEventTarget<ClientEvents> implements AsyncDisposable {
   /** Discriminates the result of `join()`. */
   readonly role = "client";
   /** The name of the service. */
@@ -128,6 +169,8 @@ export class Client implements AsyncDisposable {
   readonly #messages: ClientMessages;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<Error | undefined>();
+  /** Resolves when the server is gone and nothing of it is open; only without `reconnect`. */
+  readonly #unused = Promise.withResolvers<void>();
   /** The link that lives, and links whose server is gone while regions of them are open. */
   readonly #links = new Set<ClientLink>();
   #link: Promise<ClientLink>;
@@ -145,19 +188,22 @@ export class Client implements AsyncDisposable {
     broker: BrokerClient,
     schema: Uint8Array | null,
     options: ConnectOptions,
-    first?: Found,
+    plan: ClientPlan,
   ) {
+    super();
     this.name = name;
     this.#broker = broker;
     this.#options = options;
+    const { estate = () => this.#estate(), regionsChanged } = plan;
     const { signal, requirement, label, request } = options;
     this.#messages = new ClientMessages(request, (region, { write = false, signal }) => {
       return write ? this.open(region, { write, signal }) : this.open(region, { signal });
     });
     const messages = this.#messages.handlers;
-    this.#search = new ServerSearch(broker, { name, schema, requirement, label, messages });
+    const target = { name, schema, requirement, label, messages, estate, regionsChanged };
+    this.#search = new ServerSearch(broker, target);
     const until = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
-    this.#link = this.#search.once(until, first).then((link) => this.#adopt(link));
+    this.#link = plan.begin(this.#search, until).then((link) => this.#adopt(link));
   }
 
   /** @internal Waits for the first link, or cleans up. */
@@ -178,13 +224,9 @@ export class Client implements AsyncDisposable {
     if (signal?.aborted !== true || error !== signal.reason) return error;
     if (!(error instanceof DOMException) || error.name !== "TimeoutError") return error;
     const names = await this.#broker.names();
-    const known = names === undefined
-      ? "the broker does not answer"
-      : names.includes(this.name)
+    const known = names?.includes(this.name) === true
       ? "its server is registered but does not answer"
-      : names.length === 0
-      ? "nothing is registered at the broker"
-      : `registered are ${names.map((name) => `"${name}"`).join(", ")}`;
+      : describeNames(names);
     return new DOMException(`Cannot connect to "${this.name}" in time: ${known}`, "TimeoutError");
   }
 
@@ -232,11 +274,14 @@ export class Client implements AsyncDisposable {
   async open(name: string, options: OpenOptions = {}): Promise<ReadableRegion | WritableRegion> {
     checkOpenOptions(name, options);
     const { write = false, prefault = false, signal } = options;
-    const linked = await this.#onLink(
-      signal,
-      (link, signal) => link.region(name, { write, prefault, layout: options.layout?.description, signal }),
-    );
+    const layout = options.layout?.description;
+    const linked = await this.openLinked(name, { write, prefault, layout, signal });
     return write ? new WritableRegion(linked) : new ReadableRegion(linked);
+  }
+
+  /** @internal Opens a region, waiting for a server if the last one is gone. */
+  async openLinked(name: string, options: OpenRegionOptions): Promise<LinkedRegion> {
+    return await this.#onLink(options.signal, (link, signal) => link.region(name, { ...options, signal }));
   }
 
   /**
@@ -315,10 +360,59 @@ export class Client implements AsyncDisposable {
         return await use(link, until);
       } catch (error) {
         // The server died meanwhile: the next one has it too, or says that it does not.
-        if (!(error instanceof ConnectionError) || this.#options.reconnect === false) throw error;
+        const isGone = error instanceof ConnectionError || error instanceof PeerGoneError;
+        if (!isGone || this.#options.reconnect === false) throw error;
         await aborted(link.closed, until);
       }
     }
+  }
+
+  /** @internal The link to the server that is there. */
+  get link(): Promise<ClientLink> {
+    return this.#link;
+  }
+
+  /**
+   * Follows a region over all its lives: yields it when it is open, and at each change. Opens it anew when it was
+   * replaced, or when its server came back; the region object from before is closed then. The iteration ends when the
+   * client is closed.
+   *
+   * @param name its name
+   * @param options whether to write, when to stop, how long to spin
+   * @returns the region, again and again; leaving the loop closes it
+   * @throws {Deno.errors.NotFound} from `next()` if the server, or the next one, has no such region
+   * @throws {PeerGoneError} from `next()` when the server is gone, with `reconnect: false`
+   * @throws the signal's reason, from `next()`, when it aborts
+   * @throws {TypeError} if an option is not valid
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { connect, serve } from "@xpc/shmem";
+   *
+   * await using server = await serve("com.example.follow", { regions: { frame: { byteLength: 4096 } } });
+   * await using client = await connect("com.example.follow");
+   * for await (const frame of client.follow("frame")) {
+   *   console.log(frame.generation, frame.revision, frame.view(Float32Array)[0]);
+   *   if (frame.revision === 0) server.region("frame").commit(); // a change
+   *   else if (frame.generation === 1) await server.replace("frame", { byteLength: 8192 }); // another region
+   *   else break;
+   * }
+   * assert(server.region("frame").byteLength === 8192);
+   * ```
+   */
+  follow(name: string, options: FollowOptions & { write: true }): Following<WritableRegion>;
+  /**
+   * Follows a region to read it only; otherwise as above.
+   *
+   * @param name its name
+   * @param options when to stop, how long to spin
+   * @returns the region, again and again
+   */
+  follow(name: string, options?: FollowOptions & { write?: false | undefined }): Following<ReadableRegion>;
+  follow(name: string, options: FollowOptions = {}): Following<ReadableRegion> | Following<WritableRegion> {
+    const reconnects = this.#options.reconnect !== false;
+    const openLinked: FollowSource["openLinked"] = (region, how) => this.openLinked(region, how);
+    return follow({ openLinked, stopped: this.#stop.signal, reconnects }, name, options);
   }
 
   /**
@@ -482,6 +576,12 @@ export class Client implements AsyncDisposable {
     await this.close();
   }
 
+  /** @internal Closes the client, whose server is gone, when the last of its regions is closed. */
+  async retire(): Promise<void> {
+    await this.#unused.promise;
+    await this.close();
+  }
+
   async #close(): Promise<void> {
     this.#stop.abort(new TypeError(`Cannot use the client of "${this.name}": it is closed`));
     this.#messages.close();
@@ -500,7 +600,13 @@ export class Client implements AsyncDisposable {
     this.#messages.gate.open();
     this.#pid = link.pid;
     void link.closed.then((error) => this.#lost(link, error));
+    this.dispatchEvent(new ConnectEvent(link.pid));
     return link;
+  }
+
+  /** What the user still has open of servers that are gone: the oldest first. */
+  #estate(): LinkedRegion[] {
+    return [...this.#links].flatMap((link) => link.regions).filter(({ orphaned }) => orphaned);
   }
 
   async #lost(link: ClientLink, error: ConnectionError): Promise<void> {
@@ -518,8 +624,11 @@ export class Client implements AsyncDisposable {
       this.#link = next.then((link) => this.#adopt(link));
       this.#link.catch(() => {}); // likewise
     }
-    await link.orphan();
+    const orphaned = link.orphan();
+    this.dispatchEvent(new DisconnectEvent(error)); // its listeners find the regions orphaned
+    await orphaned;
     this.#links.delete(link);
+    if (this.#options.reconnect === false) this.#unused.resolve();
   }
 }
 
@@ -538,6 +647,7 @@ const MAX_TIMEOUT = 2 ** 31 - 1;
  * @throws {TypeError} if the name is not valid
  * @throws {IncompatibleError} if the server has another version or schema
  * @throws {BrokerUnavailableError} if no broker can be reached
+ * @throws {ServiceNotFoundError} with `wait: false`, if nobody serves the name now
  * @throws the signal's reason, if it aborts first
  * @example
  * ```ts
@@ -557,5 +667,8 @@ export async function connect(name: string, options: ConnectOptions = {}): Promi
   checkConnectOptions(name, options);
   options.signal?.throwIfAborted();
   const schema = await hashSchema(options.schema);
-  return await new Client(name, BrokerClient.acquire(options.broker), schema, options).start();
+  const begin: ClientPlan["begin"] = options.wait === false
+    ? (search, signal) => search.now(signal, options.broker)
+    : (search, signal) => search.once(signal);
+  return await new Client(name, BrokerClient.acquire(options.broker), schema, options, { begin }).start();
 }

@@ -1,4 +1,35 @@
 /**
+ * Thrown by `connect` with `wait: false` when nobody serves the name, or its server cannot be reached.
+ *
+ * @example
+ * ```ts
+ * import { assert, assertRejects } from "@std/assert";
+ * import { connect, ServiceNotFoundError } from "@xpc/shmem";
+ *
+ * const connecting = connect("com.example.nobody", { wait: false });
+ * const error = await assertRejects(() => connecting, ServiceNotFoundError);
+ * assert(error.serviceName === "com.example.nobody");
+ * ```
+ */
+export class ServiceNotFoundError extends Error {
+  /** The name that nobody serves. */
+  readonly serviceName: string;
+
+  /**
+   * Makes the error.
+   *
+   * @param serviceName the name that nobody serves
+   * @param found what was found instead
+   * @param options the cause
+   */
+  constructor(serviceName: string, found: string, options?: ErrorOptions) {
+    super(`Cannot find the service "${serviceName}": ${found}`, options);
+    this.name = "ServiceNotFoundError";
+    this.serviceName = serviceName;
+  }
+}
+
+/**
  * Thrown by `serve` when another app serves the name, and the reason of a server that was replaced.
  *
  * @example

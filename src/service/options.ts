@@ -9,6 +9,7 @@ import { checkChannelOptions } from "../link/channel_options.ts";
 import { checkStreamOptions } from "../link/stream_options.ts";
 import { isLabel } from "../link/protocol.ts";
 import { isLayout } from "../layout/layout.ts";
+import { spinOf } from "../sync/waiting.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 type Options = { readonly [option: string]: unknown };
@@ -79,6 +80,7 @@ export function checkServeOptions(name: string, options: unknown): void {
   check(doing, options, "message", isFunction, "a function that takes messages");
   check(doing, options, "policy", isPolicy, '"reject" or "replace"');
   check(doing, options, "reconnect", isBoolean, "true or false");
+  check(doing, options, "adopt", isBoolean, "true or false");
   checkCommon(doing, options);
   for (const [lock, spec] of Object.entries(locks ?? {})) {
     checkLockName(lock);
@@ -120,6 +122,7 @@ export function checkConnectOptions(name: string, options: unknown): void {
   const doing = `connect to "${name}"`;
   checkObject(doing, options);
   check(doing, options, "reconnect", isBoolean, "true or false");
+  check(doing, options, "wait", isBoolean, "true or false");
   checkCommon(doing, options);
 }
 
@@ -172,4 +175,34 @@ export function checkOpenOptions(name: unknown, options: unknown): void {
 export function checkListOptions(doing: string, options: unknown): void {
   checkObject(doing, options);
   checkCommon(doing, options);
+}
+
+/**
+ * Checks the name and the options of `follow`.
+ *
+ * @throws {TypeError} or {RangeError} if one is not valid; the message names it
+ */
+export function checkFollowOptions(name: unknown, options: unknown): void {
+  checkRegionName(name);
+  const doing = `follow the region "${name}"`;
+  checkObject(doing, options);
+  check(doing, options, "write", isBoolean, "true or false");
+  check(doing, options, "signal", isSignal, "an AbortSignal");
+  spinOf(options);
+}
+
+/**
+ * Checks the options of `join` that are its own.
+ *
+ * @throws {TypeError} if one is not valid; the message names it
+ */
+export function checkJoinOptions(name: string, options: unknown): void {
+  const doing = `join "${name}"`;
+  checkObject(doing, options);
+  check(doing, options, "takeOver", isBoolean, "true or false");
+  if (options["takeOver"] === true && options["reconnect"] === false) {
+    throw new TypeError(
+      `Cannot ${doing}: with \`takeOver\` a peer always goes on, so \`reconnect\` cannot be false`,
+    );
+  }
 }

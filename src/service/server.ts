@@ -4,6 +4,7 @@ import { BrokerClient, type BrokerListener, type BrokerSelection } from "../brok
 import { type BrokerEvent, RefusedError, type RegisterReply } from "../broker/replies.ts";
 import { hashSchema } from "../link/protocol.ts";
 import { Host } from "../link/host.ts";
+import { inherit, type Inheritance, legacyOf } from "../link/estate.ts";
 import type { LinkedRegion } from "../link/linked_region.ts";
 import type { LinkedLock } from "../link/linked_lock.ts";
 import type { LockKind, LockSpec } from "../link/lock_spec.ts";
@@ -19,6 +20,7 @@ import { WritableRegion } from "../exchange/region.ts";
 import { LoopTurns } from "../sync/loop_turns.ts";
 import { StreamWriter } from "../exchange/stream_writer.ts";
 import { NameTakenError } from "./errors.ts";
+import { expectationOf } from "./expectation.ts";
 import { checkServeOptions } from "./options.ts";
 import { type ServerHandlers, ServerPeers } from "./server_peers.ts";
 
@@ -60,6 +62,18 @@ export interface ServeOptions extends ServerHandlers {
    * @default {undefined}
    */
   schema?: string | undefined;
+  /**
+   * Whether to take over, from clients of the last server of this name, the regions that they still have, where they are
+   * of the same length and `clients`: a server that was killed and starts again goes on where it was. A region that
+   * clients may write stays the same memory; one that they only read is copied. `adopted` tells which. It believes
+   * what such a client says is the content.
+   *
+   * Clients keep for that what they open from a server with `adopt`, and give it while they have it open. `serve()`
+   * waits for the clients that wait for the server, for at most two seconds.
+   *
+   * @default {false}
+   */
+  adopt?: boolean | undefined;
   /** Ends the wait for the broker with the signal's reason. */
   signal?: AbortSignal | undefined;
   /** The broker to register with. */
@@ -84,6 +98,7 @@ export class Server implements AsyncDisposable {
   readonly #wrapped = new WeakMap<LinkedRegion, WritableRegion>();
   readonly #wrappedLocks = new WeakMap<LinkedLock, AnyLock>();
   #generation = 0;
+  #adopted: ReadonlyMap<string, Inheritance> = new Map();
   /** The last event that a registration was replaced whose own reply has not come yet. */
   #replacedEarly: { generation: number; pid: number } | undefined;
   #closing: Promise<void> | undefined;
@@ -115,6 +130,19 @@ export class Server implements AsyncDisposable {
   /** The names of the regions. */
   get regions(): string[] {
     return [...this.#host.regions.keys()];
+  }
+
+  /**
+   * The regions whose memory came from a client of the last server, with `adopt`: by `"reference"`, the same memory, or
+   * by one `"copy"`. All others are new.
+   */
+  get adopted(): ReadonlyMap<string, Inheritance> {
+    return this.#adopted;
+  }
+
+  /** @internal Whether the server has ended, or is about to. */
+  get ending(): boolean {
+    return this.#closing !== undefined;
   }
 
   /** Resolves when the server has ended: closed (with `undefined`), or replaced (with {@linkcode NameTakenError}). */
@@ -342,8 +370,9 @@ export class Server implements AsyncDisposable {
     policy: "reject" | "replace" | "join",
     signal: AbortSignal | undefined,
   ): Promise<RegisterReply> {
-    const other = this.#broker.claims.get(this.name);
-    if (other instanceof Server) {
+    let other = this.#otherHere();
+    for (; other?.ending === true; other = this.#otherHere()) await other.closed; // it gives the name up
+    if (other !== undefined) {
       // The broker sees this realm as one peer, and would let it register its own name anew.
       if (policy === "join") return { registered: false, ...await this.#broker.lookup(this.name, 0, signal) };
       if (policy === "reject") throw new NameTakenError(this.name, Deno.pid);
@@ -352,7 +381,43 @@ export class Server implements AsyncDisposable {
     this.#broker.claims.set(this.name, this);
     // Before the reply: the broker may die right after it.
     this.#broker.add(this.#listener);
-    return await this.#register(policy, signal);
+    const reply = await this.#register(policy, signal);
+    if (!reply.registered && this.#broker.claims.get(this.name) === this) {
+      this.#broker.claims.delete(this.name);
+    }
+    return reply;
+  }
+
+  /** The other server of this realm that has the name. */
+  #otherHere(): Server | undefined {
+    const other = this.#broker.claims.get(this.name);
+    return other instanceof Server && other !== this ? other : undefined;
+  }
+
+  /** @internal Takes over what clients of the last server have of the regions, after the registration. */
+  async adopt({ waiting }: { readonly waiting: number }, signal: AbortSignal | undefined): Promise<void> {
+    this.#adopted = await this.#host.adopt(await expectationOf(this.#broker, waiting, signal));
+  }
+
+  /** @internal Takes over memory of the last server that this process has, after the registration. */
+  async inherit(estate: readonly LinkedRegion[], options: Pick<ServeOptions, "regions">): Promise<void> {
+    const adopted = new Map<string, Inheritance>();
+    for (const region of estate) {
+      using memory = region.mapping.share();
+      const heirloom = await inherit(legacyOf(region), memory);
+      this.#host.inherit(heirloom);
+      adopted.set(region.name, heirloom.inheritance);
+    }
+    for (const [name, regionOptions] of Object.entries(options.regions ?? {})) {
+      if (!this.#host.regions.has(name)) await this.#host.add(name, regionOptions);
+    }
+    this.#adopted = adopted;
+    this.#host.ready();
+  }
+
+  /** @internal Maps a region once more, for a user who closes it without closing the server's. */
+  open(name: string, prefault: boolean): LinkedRegion {
+    return this.#host.open(name, prefault);
   }
 
   async #register(
@@ -415,8 +480,10 @@ export class Server implements AsyncDisposable {
     // the broker's connection would unregister too, but it may be shared.
     if (this.#generation > 0) {
       const registration = { name: this.name, generation: this.#generation };
-      const timeout = AbortSignal.timeout(UNREGISTER_TIMEOUT);
-      await this.#broker.unregister(registration, timeout).catch(() => {});
+      const timeout = new AbortController();
+      const timer = setTimeout(() => timeout.abort(), UNREGISTER_TIMEOUT);
+      await this.#broker.unregister(registration, timeout.signal).catch(() => {});
+      clearTimeout(timer);
     }
     if (this.#broker.claims.get(this.name) === this) this.#broker.claims.delete(this.name);
     await this.#broker.release();
@@ -428,7 +495,11 @@ export class Server implements AsyncDisposable {
 const UNREGISTER_TIMEOUT = 2000;
 
 /** @internal Makes a server with its regions that has not registered. */
-export async function prepare(name: string, options: Omit<ServeOptions, "policy">): Promise<Server> {
+export async function prepare(
+  name: string,
+  options: Omit<ServeOptions, "policy" | "adopt">,
+  adopt: boolean,
+): Promise<Server> {
   checkServiceName(name);
   checkServeOptions(name, options);
   options.signal?.throwIfAborted();
@@ -439,6 +510,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     schema: await hashSchema(options.schema),
     requirement: options.requirement,
     messages: peers,
+    adopt,
   });
   try {
     for (const [region, regionOptions] of Object.entries(options.regions ?? {})) {
@@ -490,9 +562,11 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
  * ```
  */
 export async function serve(name: string, options: ServeOptions): Promise<Server> {
-  const server = await prepare(name, options);
+  const { policy = "reject", adopt = false, signal } = options;
+  const server = await prepare(name, options, adopt);
   try {
-    await aborted(server.register(options.policy ?? "reject", options.signal), options.signal);
+    const reply = await aborted(server.register(policy, signal), signal);
+    if (adopt && reply.registered) await aborted(server.adopt(reply, signal), signal);
     return server;
   } catch (error) {
     await server.close();

@@ -1,20 +1,14 @@
 import { pause } from "../broker/abort.ts";
-import type { BrokerClient } from "../broker/broker_client.ts";
-import { RefusedError } from "../broker/replies.ts";
+import type { BrokerClient, BrokerSelection } from "../broker/broker_client.ts";
+import { type FoundService, RefusedError } from "../broker/replies.ts";
 import { ClientLink } from "../link/client_link.ts";
 import { IncompatibleError } from "../link/errors.ts";
 import type { MessageHandlers } from "../link/messages_inbox.ts";
-import type { Endpoint } from "../xpc/endpoint.ts";
 import { EventQueue } from "../xpc/event_queue.ts";
+import type { LinkedRegion } from "../link/linked_region.ts";
 import { ConnectionError } from "../xpc/mod.ts";
-
-/** Where a server can be reached. */
-export interface Found {
-  /** Where to connect; disposed after the first attempt. */
-  readonly endpoint: Endpoint;
-  /** The generation of its registration. */
-  readonly generation: number;
-}
+import { ServiceNotFoundError } from "./errors.ts";
+import { findNow } from "./find_now.ts";
 
 /** What a client asks of its server. */
 export interface SearchTarget {
@@ -28,11 +22,18 @@ export interface SearchTarget {
   readonly label: string | undefined;
   /** What to do with the messages of the server. */
   readonly messages: MessageHandlers;
+  /** What there is for the next server. */
+  readonly estate: () => readonly LinkedRegion[];
+  /** Called when the server says that its regions are others. */
+  readonly regionsChanged: (() => void) | undefined;
 }
 
 /** The first and the longest pause before the same server is tried again, in milliseconds. */
 const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 2000;
+
+/** How long a server may take to answer hello where the caller does not want to wait, in milliseconds. */
+const HELLO_PATIENCE = 5000;
 
 /** How many attempts in a row one server may fail before that is reported. */
 const MAX_FAILURES = 8;
@@ -57,17 +58,26 @@ export class ServerSearch {
    * Searches until it is connected. The first error that is not a matter of time ends it.
    *
    * @param signal ends the search
-   * @param first where to try first
    * @throws {ConnectionError} if a server that the broker knows cannot be reached, several times in a row
    * @throws {IncompatibleError} if the server has another version or schema
    * @throws {BrokerUnavailableError} if no broker can be reached
    * @throws the signal's reason, if it aborts first
    */
-  async once(signal: AbortSignal, first?: Found): Promise<ClientLink> {
-    let found = first ?? await this.#lookup(0, signal);
+  async once(signal: AbortSignal): Promise<ClientLink> {
+    return await this.from(await this.#lookup(0, signal), signal);
+  }
+
+  /**
+   * Searches as {@linkcode once} does, and tries a server that is known first.
+   *
+   * @param first where to try first
+   * @param signal ends the search
+   */
+  async from(first: FoundService, signal: AbortSignal): Promise<ClientLink> {
+    let found = first;
     for (let failures = 0;;) {
       try {
-        return await this.#connect(found, signal);
+        return await this.at(found, signal);
       } catch (error) {
         if (!(error instanceof ConnectionError) || ++failures === MAX_FAILURES) throw error;
       }
@@ -99,15 +109,54 @@ export class ServerSearch {
     }
   }
 
-  async #connect({ endpoint, generation: _ }: Found, signal: AbortSignal): Promise<ClientLink> {
+  /**
+   * Connects to the server that is registered now.
+   *
+   * @param signal ends the search
+   * @param selection which broker to ask
+   * @throws {ServiceNotFoundError} if there is none, or it cannot be reached
+   * @throws {IncompatibleError} if the server has another version or schema
+   * @throws {BrokerUnavailableError} if no broker can be reached, and this process could not become the broker either
+   * @throws the signal's reason, if it aborts first
+   */
+  async now(signal: AbortSignal, selection: BrokerSelection | undefined): Promise<ClientLink> {
+    const { name } = this.#target;
+    for (let failures = 0;;) {
+      const found = await findNow(name, selection, signal);
+      const patience = AbortSignal.timeout(HELLO_PATIENCE);
+      try {
+        return await this.at(found, AbortSignal.any([signal, patience]));
+      } catch (error) {
+        if (signal.aborted) throw error;
+        const isLate = error === patience.reason;
+        if (!isLate && !(error instanceof ConnectionError)) throw error;
+        if (isLate || ++failures === MAX_FAILURES) {
+          const why = "its server is registered but does not answer";
+          throw new ServiceNotFoundError(name, why, { cause: error });
+        }
+      }
+      await pause(failures - 1, signal);
+    }
+  }
+
+  /**
+   * Connects to a server, once.
+   *
+   * @param found where; disposed
+   * @param signal ends the attempt
+   * @throws {ConnectionError} if it cannot be reached
+   * @throws {IncompatibleError} if the server has another version or schema
+   * @throws the signal's reason, if it aborts first
+   */
+  async at({ endpoint }: FoundService, signal: AbortSignal): Promise<ClientLink> {
     using used = endpoint;
-    const { name: _name, ...target } = this.#target;
+    const { name: _, ...target } = this.#target;
     const queue = await EventQueue.acquire();
-    return await ClientLink.open(queue, { endpoint: used, ...target }, signal);
+    return await ClientLink.open(queue, { ...target, endpoint: used }, signal);
   }
 
   /** Waits for a newer registration than the one that failed, or for a pause and then for any. */
-  async #lookupAgain(failed: number, failures: number, signal: AbortSignal): Promise<Found> {
+  async #lookupAgain(failed: number, failures: number, signal: AbortSignal): Promise<FoundService> {
     const pauseOver = AbortSignal.timeout(pauseOf(failures));
     try {
       return await this.#lookup(failed, AbortSignal.any([signal, pauseOver]));
@@ -117,7 +166,7 @@ export class ServerSearch {
     }
   }
 
-  async #lookup(after: number, signal: AbortSignal): Promise<Found> {
+  async #lookup(after: number, signal: AbortSignal): Promise<FoundService> {
     const { name } = this.#target;
     try {
       return await this.#broker.lookup(name, after, signal);

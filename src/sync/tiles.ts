@@ -82,6 +82,8 @@ export interface TilesPlace {
   readonly mutex: Address;
   /** This end as an owner of the mutex; 0 where it cannot lock it. */
   readonly owner: number;
+  /** The turns of all locks, for those who wait for the mutex. */
+  readonly turns: Address;
 }
 
 /** The tiles of one generation of a region: which parts of it changed, and when. */
@@ -159,7 +161,7 @@ export class Tiles {
 
   /** Fills `struct shim_tiles`; throws if the region is closed. */
   #words(doing: string): BigUint64Array<ArrayBuffer> {
-    const { mapping, name, tileBytes, revision, mutex, owner } = this.#place;
+    const { mapping, name, tileBytes, revision, mutex, owner, turns } = this.#place;
     if (mapping.closed) throw new TypeError(`Cannot ${doing} the changes of "${name}": it is closed`);
     return this.#native ??= BigUint64Array.of(
       valueOf(mapping.address),
@@ -168,6 +170,7 @@ export class Tiles {
       valueOf(revision),
       valueOf(mutex),
       BigInt(owner),
+      valueOf(turns),
     );
   }
 

@@ -136,6 +136,21 @@ example("restart: a client goes on with the next server", async (start) => {
   }
 });
 
+example("follow: a server that is killed goes on where it was", async (start) => {
+  const client = start("follow/client.ts");
+  let last = 0;
+  for (let life = 0; life < 3; life++) {
+    await using server = start("follow/server.ts");
+    assertEquals(await server.line(), life === 0 ? "begins anew" : "goes on with the memory of a client");
+    const line = await client.until(new RegExp(`^process ${server.pid}: \\d+$`));
+    const count = Number(line.split(": ")[1]);
+    assert(count >= last, `from ${last} to ${count}`);
+    last = count;
+    await server[Symbol.asyncDispose](); // kill -9
+    await client.until(/^the server is gone$/);
+  }
+});
+
 example("crash: a server learns that the holder of the mutex died", async (start) => {
   const server = start("crash/server.ts");
   start("crash/client.ts");

@@ -547,7 +547,7 @@ SHIM_EXPORT int32_t shim_ring_receive(shim_ring *ring, void *bytes, uint32_t cap
 
 /* ------------------------------------------------------------ tiles.c: which parts of a region changed ---- */
 
-/* A region and its words: 48 bytes, no padding, filled by JavaScript through a BigUint64Array. The words of its tiles
+/* A region and its words: 56 bytes, no padding, filled by JavaScript through a BigUint64Array. The words of its tiles
  * lie behind the data, as `shmem_layout.h` says. All of it stays mapped during a call. */
 typedef struct shim_tiles {
   void *data;
@@ -556,6 +556,7 @@ typedef struct shim_tiles {
   void *revision;
   void *mutex;
   uint64_t owner; /* this end as an owner of the mutex; 0: it may not lock it, nor write the word */
+  void *turns;    /* the turns of all locks, for those who wait for the mutex; NULL: nobody waits by turns */
 } shim_tiles;
 
 /* Commits as shim_revision_commit does, and tells which tiles changed: `ranges` are `count` pairs of an offset and a

@@ -300,13 +300,20 @@ static int copy_all_passes(struct copy *copy) {
   return result;
 }
 
+/* Unlocks the mutex, and gives those who wait for it their turn. */
+static int32_t unlock(const shim_tiles *tiles) {
+  uint32_t owner = (uint32_t)tiles->owner;
+  return tiles->turns ? shim_turn_unlock(tiles->mutex, tiles->turns, owner)
+                      : shim_mutex_unlock(tiles->mutex, owner);
+}
+
 int32_t shim_tiles_copy_wait(const shim_tiles *tiles, void *target, double since, double milliseconds,
                              double result[4]) {
   struct copy copy = {
     .tiles = tiles, .target = target, .since = known(since), .deadline = shim_deadline(milliseconds)};
   int32_t failed = copy_all_passes(&copy);
   bool consistent = revision_now(tiles) == copy.since;
-  if (copy.locked && shim_mutex_unlock(tiles->mutex, (uint32_t)tiles->owner) != 0 && failed == 0) {
+  if (copy.locked && unlock(tiles) != 0 && failed == 0) {
     failed = -EPERM; /* this end was declared dead meanwhile, and others may have written */
   }
   result[0] = (double)copy.since;

@@ -37,15 +37,18 @@ export const lookupTests: readonly ContractTest[] = [
       const some = [client.request(lookup), client.request({ ...lookup, after: 1n }), server.request(lookup)];
       const late = client.request({ ...lookup, after: high, id: 9n });
       await server.waiting(4);
-      const generation = await server.registered("waited", service);
+      const { generation, waiting } = await server.register("waited", service);
+      assertEquals(waiting, 3n, "the reply counts the lookups that it answered");
       for (const { endpoint, ...reply } of await Promise.all(some)) {
         assertSays(reply, { ok: true, generation, pid: PID });
         assertEquals(await tokenOf(endpoint), "waited");
       }
       await server.waiting(1);
-      await server.registered("waited", service, { after: high - 1n }); // not above `high`
+      const other = await server.register("waited", service, { after: high - 1n }); // not above `high`
+      assertEquals([other["registered"], other["waiting"]], [true, undefined]);
       await server.waiting(1);
-      assertEquals(await server.registered("waited", service), high + 1n);
+      const last = await server.register("waited", service);
+      assertEquals([last["generation"], last["waiting"]], [high + 1n, 1n]);
       const { endpoint, ...reply } = await late;
       assertSays(reply, { ok: true, generation: high + 1n, pid: PID });
       assertEquals(await tokenOf(endpoint), "waited");

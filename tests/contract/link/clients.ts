@@ -112,6 +112,22 @@ export const clientTests: readonly SideTest[] = [
       }),
   },
   {
+    name: "features and wishes that the client does not know, or did not offer, are ignored",
+    run: (implementation) =>
+      asking(implementation, async (server, client, connect) => {
+        server.answers["hello"] = () =>
+          server.hello({ features: ["none", "adopt", 7n], adopt: ["frame", 7n, null] });
+        await connect();
+        server.connections[0]!.send({ event: "regions" });
+        await client.run("open", "frame", "write");
+        assertEquals(
+          server.received.map(({ op }) => op),
+          ["hello", "open"],
+          "it gives what it does not have",
+        );
+      }),
+  },
+  {
     name: "an answer to open that is not right is refused, and the link goes on",
     run: (implementation) =>
       asking(implementation, async (server, client, connect) => {

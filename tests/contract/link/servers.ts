@@ -116,6 +116,35 @@ export const serverTests: readonly SideTest[] = [
       }),
   },
   {
+    name:
+      "the reply to hello has no feature that the client did not name, and an estate that nobody wants is ignored",
+    run: (implementation) =>
+      serving(implementation, async (client) => {
+        const abandoned = false;
+        const legacy = {
+          name: "frame",
+          clients: "write",
+          byteLength: 10_000n,
+          generation: 1n,
+          revision: 5n,
+          abandoned,
+        };
+        const { ok, features, adopt } = await client.hello({
+          features: ["regions", "adopt", "none"],
+          estate: [legacy],
+        });
+        assertEquals([ok, adopt], [true, undefined]);
+        // Neither of these servers adopts.
+        for (const feature of (features ?? []) as string[]) assertEquals(feature, "regions");
+        const frame = await client.request({ op: "open", name: "frame" });
+        assertEquals([frame["ok"], frame["generation"]], [true, 1n]);
+        assertEquals(
+          (await client.request({ op: "give", name: "frame", memory: frame["memory"] }))["ok"],
+          false,
+        );
+      }),
+  },
+  {
     name: "open gives the index, the generation, the length and the memory, whose type tells who may write",
     run: (implementation) =>
       serving(implementation, async (client) => {

@@ -105,13 +105,14 @@ extension Core {
       }
     }
     tellWatchers(.registered, name, new)
-    for waiter in waiting.take(name, below: new.generation) {
-      reply(waiter.reply, found(new), to: waiter.peer)
-    }
-    return [
+    let waiters = waiting.take(name, below: new.generation)
+    for waiter in waiters { reply(waiter.reply, found(new), to: waiter.peer) }
+    var answer: Message = [
       .ok: .bool(true), .registered: .bool(true), .generation: .uint64(new.generation),
       .pid: .int64(new.pid),
     ]
+    if !waiters.isEmpty { answer.append(.waiting, .uint64(UInt64(waiters.count))) }
+    return answer
   }
 
   private mutating func lookup(

@@ -31,6 +31,8 @@ struct LookupTests {
     let effects = desk.effects(server, .register("a"))
     #expect(effects.replies.map(\.number) == ["4", "5", "6", "7", "9"])
     #expect(effects.replies.map(\.peer) == [one, two, one, server, server])
+    #expect(effects.replies.last?.message[.waiting] == .uint64(4))
+    #expect(desk.register(server, "a")?[.waiting] == nil)
     #expect(desk.ask(server, .plain("status"))?[.waiting] == .uint64(1))
   }
 
@@ -43,6 +45,7 @@ struct LookupTests {
     desk.ask(client, .lookup("a", after: 1_000_001, wait: true, id: 2))
     #expect(desk.effects(server, .register("a")).replies.map(\.number) == ["4", "6"])
     #expect(desk.effects(server, .register("a")).replies.map(\.number) == ["5", "7"])
+    #expect(desk.register(server, "a")?[.waiting] == nil)
   }
 
   @Test("cancel answers the waiting lookup and itself")

@@ -70,8 +70,10 @@ struct RegisterTests {
         .reply(Fake(7), .found("new", generation: 1_000_001, pid: 102), to: waiter),
         .reply(
           Fake(8),
-          [.ok: .bool(true), .registered: .bool(true), .generation: .uint64(1_000_001), .pid: .int64(102)],
-          to: second),
+          [
+            .ok: .bool(true), .registered: .bool(true), .generation: .uint64(1_000_001), .pid: .int64(102),
+            .waiting: .uint64(1),
+          ], to: second),
       ])
   }
 

@@ -371,7 +371,7 @@ export class Peer extends TypedEventTarget<PeerEvents> implements AsyncDisposabl
     const hasEstate = estate.length > 0;
     // What this peer has mapped is not made anew, and not copied before it is clear that it serves.
     const options = hasEstate ? { ...this.#options, regions: {} } : this.#options;
-    const server = await prepare(this.name, { ...options, signal }, true);
+    const server = await prepare(this.name, { ...options, signal, adopt: true });
     try {
       const reply = await aborted(server.register("join", signal), signal);
       if (!reply.registered) {

@@ -82,7 +82,7 @@ export async function join(
 
 async function joinOnce(name: string, options: JoinOptions): Promise<Server | Client> {
   const { signal, adopt = false } = options;
-  const server = await prepare(name, options, adopt);
+  const server = await prepare(name, options);
   try {
     const reply = await server.register("join", signal);
     if (reply.registered) {

@@ -71,6 +71,9 @@ const LONGEST_PAUSE = 500;
  * - A region that clients only read is copied once, since the kernel lets nobody but its maker write it.
  * - A mutex that somebody held when the server went is free, and the next holder is told `abandoned`.
  *
+ * Where the broker ends at the same moment as the server, two peers may serve for a moment, each registered at one broker.
+ * The one that was first takes the name back, and the other becomes its client.
+ *
  * It has three events: `disconnect`, `connect` and `rolechange`.
  *
  * @example
@@ -371,7 +374,7 @@ export class Peer extends TypedEventTarget<PeerEvents> implements AsyncDisposabl
     const hasEstate = estate.length > 0;
     // What this peer has mapped is not made anew, and not copied before it is clear that it serves.
     const options = hasEstate ? { ...this.#options, regions: {} } : this.#options;
-    const server = await prepare(this.name, { ...options, signal }, true);
+    const server = await prepare(this.name, { ...options, signal, adopt: true });
     try {
       const reply = await aborted(server.register("join", signal), signal);
       if (!reply.registered) {

@@ -497,8 +497,7 @@ const UNREGISTER_TIMEOUT = 2000;
 /** @internal Makes a server with its regions that has not registered. */
 export async function prepare(
   name: string,
-  options: Omit<ServeOptions, "policy" | "adopt">,
-  adopt: boolean,
+  options: Omit<ServeOptions, "policy">,
 ): Promise<Server> {
   checkServiceName(name);
   checkServeOptions(name, options);
@@ -510,7 +509,7 @@ export async function prepare(
     schema: await hashSchema(options.schema),
     requirement: options.requirement,
     messages: peers,
-    adopt,
+    adopt: options.adopt === true,
   });
   try {
     for (const [region, regionOptions] of Object.entries(options.regions ?? {})) {
@@ -562,8 +561,8 @@ export async function prepare(
  * ```
  */
 export async function serve(name: string, options: ServeOptions): Promise<Server> {
+  const server = await prepare(name, options);
   const { policy = "reject", adopt = false, signal } = options;
-  const server = await prepare(name, options, adopt);
   try {
     const reply = await aborted(server.register(policy, signal), signal);
     if (adopt && reply.registered) await aborted(server.adopt(reply, signal), signal);

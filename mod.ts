@@ -10,6 +10,8 @@
  * only read. Both take a {@linkcode layout} too, which names the fields of a structure. Each has revisions
  * ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}. A service may have locks of its own,
  * too: see {@linkcode Lock}.
+ * Where the writer must never wait for a reader, it serves a stream: a {@linkcode StreamWriter} loans slots that nobody
+ * reads and publishes frames; a {@linkcode StreamReader} leases them.
  *
  * @example The server writes
  * ```ts
@@ -38,6 +40,24 @@
  * for await (const { revision } of frame.changes()) {
  *   using guard = await frame.mutex.lock(); // guard.abandoned: the previous holder died
  *   if (!guard.abandoned) console.log(revision, frame.view(Float32Array)[0]);
+ * }
+ * ```
+ *
+ * @example A writer that never waits
+ * ```ts
+ * import { connect, serve } from "@xpc/shmem";
+ *
+ * await using studio = await serve("com.example.video", { streams: { video: { byteLength: 1920 * 1080 * 4 } } });
+ * {
+ *   using frame = studio.stream("video").loan(); // a slot that nobody reads, at once
+ *   frame.view(Uint8Array).fill(7);
+ *   frame.publish();
+ * }
+ *
+ * await using client = await connect("com.example.video"); // in the other app
+ * for await (using frame of await client.stream("video")) { // each newest frame, in place
+ *   console.log(frame.sequence, frame.dropped, frame.view(Uint8Array)[0]);
+ *   break;
  * }
  * ```
  *

@@ -93,6 +93,7 @@ export class Server implements AsyncDisposable {
     this.name = name;
     this.#host = host;
     this.#peers = peers;
+    peers.openBy((region) => Promise.resolve().then(() => this.region(region)));
     this.#broker = broker;
     this.#listener = {
       reconnected: () => void this.#again(),
@@ -432,9 +433,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
   checkServiceName(name);
   checkServeOptions(name, options);
   options.signal?.throwIfAborted();
-  let server: Server | undefined;
-  // Nobody connects before the server has registered.
-  const peers = new ServerPeers(options, (region) => Promise.resolve().then(() => server!.region(region)));
+  const peers = new ServerPeers(options);
   const host = await Host.create({
     schema: await hashSchema(options.schema),
     requirement: options.requirement,
@@ -455,8 +454,7 @@ export async function prepare(name: string, options: Omit<ServeOptions, "policy"
     await host.close();
     throw error;
   }
-  server = new Server(name, host, peers, BrokerClient.acquire(options.broker));
-  return server;
+  return new Server(name, host, peers, BrokerClient.acquire(options.broker));
 }
 
 /**

@@ -109,7 +109,7 @@ const commands: Readonly<Record<string, Command>> = {
       schema: schemaOf(schema),
       broker: { service, embedded: false },
       request: echo,
-      message: take,
+      message: keepMessage,
     });
   },
   async put([name = "", ...rest]) {
@@ -215,14 +215,14 @@ function echo(value: MessageValue): MessageValue {
   return value;
 }
 
-function take(value: MessageValue): void {
+function keepMessage(value: MessageValue): void {
   taken++;
   last = value;
 }
 
 async function takeAll(client: Client): Promise<void> {
   try {
-    for await (const value of client.messages()) take(value);
+    for await (const value of client.messages()) keepMessage(value);
   } catch (error) {
     if (!(error instanceof PeerGoneError)) throw error;
   }

@@ -125,7 +125,7 @@ export { BrokerUnavailableError } from "./src/broker/errors.ts";
 export { IncompatibleError } from "./src/link/errors.ts";
 export { BacklogError, RemoteError } from "./src/link/messages_errors.ts";
 export type { MessageOptions } from "./src/link/messages_outbox.ts";
-export type { RegionDescription } from "./src/link/description.ts";
+export type { RegionDescription } from "./src/service/describe.ts";
 export { ConnectedClient } from "./src/exchange/connected_client.ts";
 export type { Messages } from "./src/exchange/messages_queue.ts";
 export {

@@ -1,6 +1,6 @@
 import { HELLO_TIMEOUT } from "../../src/broker/broker_connection.ts";
 import { type FoundService, RefusedError } from "../../src/broker/replies.ts";
-import { describe, type RegionDescription } from "../../src/link/description.ts";
+import { describe, type RegionDescription } from "../../src/service/describe.ts";
 import { ConnectionError } from "../../src/xpc/mod.ts";
 import { AgentError } from "./machine.ts";
 import { askBroker, connectToBroker } from "./prove.ts";

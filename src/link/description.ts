@@ -1,5 +1,4 @@
-import type { Endpoint } from "../xpc/endpoint.ts";
-import { Connection, disposeValue, type XpcRecord } from "../xpc/mod.ts";
+import { disposeValue, type XpcRecord } from "../xpc/mod.ts";
 import type { ClientAccess } from "./linked_region.ts";
 import { integerOf } from "./protocol.ts";
 
@@ -15,12 +14,6 @@ export interface RegionDescription {
   readonly generation: number;
   /** The number of commits. */
   readonly revision: number;
-}
-
-/** Asks the server behind an endpoint for its regions, without becoming its client. */
-export async function describe(endpoint: Endpoint, timeout: number): Promise<RegionDescription[]> {
-  await using connection = await Connection.toEndpoint(endpoint);
-  return regionsIn(await connection.request({ op: "describe" }, { timeout }));
 }
 
 /** The regions in the reply to `describe`, without those that do not follow the protocol; disposes the reply. */

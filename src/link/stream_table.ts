@@ -126,7 +126,11 @@ export class StreamTable implements HostPart {
         );
       }
       const index = this.#indexes.take(`the stream "${name}"`);
-      return await this.#put(name, options, () => ({ name, index, generation: 1, last: 0 }));
+      return await this.#put(
+        name,
+        options,
+        () => ({ name, index, generation: this.#indexes.firstGeneration(index), last: 0 }),
+      );
     });
   }
 

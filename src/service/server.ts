@@ -108,6 +108,7 @@ export class Server implements AsyncDisposable {
     this.name = name;
     this.#host = host;
     this.#peers = peers;
+    peers.openBy((region) => Promise.resolve().then(() => this.region(region)));
     this.#broker = broker;
     this.#listener = {
       reconnected: () => void this.#again(),
@@ -502,9 +503,7 @@ export async function prepare(
   checkServiceName(name);
   checkServeOptions(name, options);
   options.signal?.throwIfAborted();
-  let server: Server | undefined;
-  // Nobody connects before the server has registered.
-  const peers = new ServerPeers(options, (region) => Promise.resolve().then(() => server!.region(region)));
+  const peers = new ServerPeers(options);
   const host = await Host.create({
     schema: await hashSchema(options.schema),
     requirement: options.requirement,
@@ -526,8 +525,7 @@ export async function prepare(
     await host.close();
     throw error;
   }
-  server = new Server(name, host, peers, BrokerClient.acquire(options.broker));
-  return server;
+  return new Server(name, host, peers, BrokerClient.acquire(options.broker));
 }
 
 /**

@@ -30,17 +30,20 @@ export class ServerPeers implements ServerMessages {
   readonly gate: Gate = new Gate();
   readonly #peers = new Set<ConnectedClient>();
   readonly #handlers: ServerHandlers;
-  readonly #open: RegionOpener;
+  #regions: RegionOpener | undefined;
 
-  /**
-   * @param handlers what to do with messages
-   * @param open opens the regions that come in messages
-   */
-  constructor(handlers: ServerHandlers, open: RegionOpener) {
+  /** @param handlers what to do with messages */
+  constructor(handlers: ServerHandlers) {
     this.peers = this.#peers;
     this.#handlers = handlers;
-    this.#open = open;
   }
+
+  /** Says how to open the regions that come in messages; before the server registers, so before any can come. */
+  openBy(open: RegionOpener): void {
+    this.#regions = open;
+  }
+
+  readonly #open: RegionOpener = (name, options) => this.#regions!(name, options);
 
   connected(correspondent: Correspondent): MessageHandlers {
     const client = new ConnectedClient(correspondent, this.#open);

@@ -7,6 +7,7 @@ import { ownBroker } from "../support/process.ts";
 import { clientTests } from "./link/clients.ts";
 import { deathTests } from "./link/deaths.ts";
 import { lockTests } from "./link/locks.ts";
+import { messageTests } from "./link/messages.ts";
 import { mutexTests } from "./link/mutexes.ts";
 import { rangeTests } from "./link/ranges.ts";
 import { openingTests } from "./link/opening.ts";
@@ -23,6 +24,7 @@ const tests = [
   ...mutexTests,
   ...rangeTests,
   ...lockTests,
+  ...messageTests,
   ...deathTests,
 ];
 

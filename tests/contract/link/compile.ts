@@ -7,6 +7,7 @@ const SOURCES = [
   "party.c",
   "client.c",
   "server.c",
+  "messages.c",
   "memory.c",
   "words.c",
   "tiles.c",

@@ -26,6 +26,9 @@
  * | `take LOCK read\|write\|- MILLISECONDS`, `try LOCK read\|write\|-` | `locked`, `abandoned` or `busy` |
  * | `give LOCK` | gives back what was taken last |
  * | `set LOCK`, `reset LOCK` | of an event |
+ * | `request TEXT` | the answer of the other side (of the first client), which is TEXT; "fail" is refused with `handler` |
+ * | `send TEXT COUNT` | sends as many messages, and answers when the other side has taken them |
+ * | `taken` | how many messages came here, and the last one |
  *
  * CODE is one of the page's refusals, or `gone`, `timeout`, `read_only` (clients may only read), `unusable` (the
  * server's answer). An implementation may have these also, which the tests use where they are there:

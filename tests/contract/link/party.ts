@@ -9,13 +9,16 @@ import {
   type AnyLock,
   type Client,
   connect,
+  type ConnectedClient,
   IncompatibleError,
   type LockGuard,
   type LockSpec,
+  type MessageValue,
   MutexLock,
   PeerGoneError,
   type ReadableRegion,
   type RegionOptions,
+  RemoteError,
   RwLock,
   Semaphore,
   serve,
@@ -29,6 +32,8 @@ type Command = (words: readonly string[], say: (word: string) => void) => unknow
 let server: Server | undefined;
 let client: Client | undefined;
 const opened = new Map<string, Region>();
+let taken = 0;
+let last: MessageValue = "";
 const guards = new Map<string, LockGuard>();
 const locks = new Map<string, AnyLock>();
 const holds = new Map<string, LockGuard[]>();
@@ -99,7 +104,13 @@ const commands: Readonly<Record<string, Command>> = {
   async serve([service, name = "", schema = "", ...rest]) {
     const regions: Record<string, RegionOptions> = {};
     for (let at = 0; at + 2 < rest.length; at += 3) regions[rest[at]!] = optionsOf(rest.slice(at + 1));
-    server = await serve(name, { regions, schema: schemaOf(schema), broker: { service, embedded: false } });
+    server = await serve(name, {
+      regions,
+      schema: schemaOf(schema),
+      broker: { service, embedded: false },
+      request: echo,
+      message: keepMessage,
+    });
   },
   async put([name = "", ...rest]) {
     if (server!.regions.includes(name)) await server!.replace(name, optionsOf(rest));
@@ -109,7 +120,8 @@ const commands: Readonly<Record<string, Command>> = {
   async connect([service, name = "", schema = ""]) {
     // Without reconnecting: the tests connect anew themselves, so that they know to which server.
     const options = { schema: schemaOf(schema), reconnect: false, broker: { service, embedded: false } };
-    client = await connect(name, options);
+    client = await connect(name, { ...options, request: echo });
+    void takeAll(client);
   },
   async open([name = "", access]) {
     const region = access === "write" ? await client!.open(name, { write: true }) : await client!.open(name);
@@ -156,6 +168,13 @@ const commands: Readonly<Record<string, Command>> = {
     const guard = regionOf(name).mutex.tryLock();
     return guard === undefined ? "busy" : keep(name, guard);
   },
+  request: ([text = ""]) => other().request(text),
+  async send([text = "", count]) {
+    const to = other();
+    for (let left = Number(count); left > 0; left--) await to.sendAsync(text);
+    await to.request(""); // comes after the messages, which are taken at once
+  },
+  taken: () => `${taken} ${last}`,
   unlock([name = ""]) {
     guards.get(name)?.unlock();
     guards.delete(name);
@@ -190,11 +209,39 @@ const commands: Readonly<Record<string, Command>> = {
   },
 };
 
+/** Answers with what was asked. */
+function echo(value: MessageValue): MessageValue {
+  if (value === "fail") throw new Error("Cannot do this");
+  return value;
+}
+
+function keepMessage(value: MessageValue): void {
+  taken++;
+  last = value;
+}
+
+async function takeAll(client: Client): Promise<void> {
+  try {
+    for await (const value of client.messages()) keepMessage(value);
+  } catch (error) {
+    if (!(error instanceof PeerGoneError)) throw error;
+  }
+}
+
+/** The other side: the server, or the first client. */
+function other(): Client | ConnectedClient {
+  const [first] = server?.peers ?? [];
+  const found = client ?? first;
+  if (found === undefined) throw new Refusal("gone");
+  return found;
+}
+
 function codeOf(error: unknown): string {
   if (error instanceof Refusal) return error.message;
   if (error instanceof IncompatibleError) {
     return /is not of this version|user/.test(error.message) ? "unusable" : "incompatible";
   }
+  if (error instanceof RemoteError) return "handler";
   if (error instanceof PeerGoneError) return "gone";
   if (error instanceof Deno.errors.NotFound) return "not_found";
   if (error instanceof Deno.errors.NotCapable) return "read_only";

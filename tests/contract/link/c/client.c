@@ -189,8 +189,15 @@ static void end(void) {
   dispatch_semaphore_wait(finished, DISPATCH_TIME_FOREVER);
 }
 
-static struct side client_side = {
-  .find = find, .wake = wake, .want_bell = want_bell, .parked = parked, .end = end};
+static xpc_connection_t other(void) { return link_connection; }
+
+static struct side client_side = {.key = "op",
+                                  .other = other,
+                                  .find = find,
+                                  .wake = wake,
+                                  .want_bell = want_bell,
+                                  .parked = parked,
+                                  .end = end};
 
 const char *client_connect(const char *service, const char *name, const char *schema) {
   if (!make_shared(sizeof *words, &words_mapping)) return "memory";
@@ -206,7 +213,7 @@ const char *client_connect(const char *service, const char *name, const char *sc
     xpc_connection_t connection = xpc_connection_create_from_endpoint((xpc_endpoint_t)endpoint);
     xpc_release(endpoint);
     xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
-      if (xpc_get_type(event) == XPC_TYPE_DICTIONARY) take_bell(event);
+      if (xpc_get_type(event) == XPC_TYPE_DICTIONARY && !messages_receive("event", event)) take_bell(event);
       if (event != XPC_ERROR_CONNECTION_INVALID || connection != link_connection) return;
       server_gone();
       dispatch_semaphore_signal(finished);

@@ -326,6 +326,27 @@ static const char *serve(const struct command *command) {
   return problem != NULL ? problem : server_register(command->words[1], command->words[2]);
 }
 
+/* request TEXT, send TEXT COUNT, taken: of the other side, or the first client */
+static bool run_message(const struct command *command) {
+  const char *name = command->words[0];
+  char text[256];
+  if (strcmp(name, "taken") == 0) {
+    unsigned count = messages_taken(text, sizeof text);
+    say(command, "ok %u %s", count, text);
+    return true;
+  }
+  bool asks = strcmp(name, "request") == 0;
+  if (!asks && strcmp(name, "send") != 0) return false;
+  xpc_connection_t other = side == NULL ? NULL : side->other();
+  const char *problem = "gone";
+  if (other != NULL && asks) problem = messages_request(other, command->words[1], text, sizeof text);
+  else if (other != NULL)
+    problem = messages_send(other, command->words[1], (unsigned)atoi(command->words[2]));
+  if (problem != NULL) say(command, "error %s", problem);
+  else say(command, "ok %s", asks ? text : "");
+  return true;
+}
+
 static void *run(void *argument) {
   struct command *command = argument;
   char **words = command->words;
@@ -355,6 +376,8 @@ static void *run(void *argument) {
   } else if (is_of_lock(name)) {
     if (!run_on_lock(command)) say(command, "error not_found");
     known = false;
+  } else if (run_message(command)) {
+    known = false; /* likewise */
   } else if (strcmp(name, "clients") == 0) {
     say(command, "ok %u", server_clients());
     known = false;

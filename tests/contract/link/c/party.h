@@ -112,6 +112,8 @@ struct region {
 /* What differs between a server and a client. */
 struct side {
   uint32_t owner;
+  const char *key;                           /* of what this side sends: "op" or "event" */
+  xpc_connection_t (*other)(void);           /* NULL: there is nobody */
   struct region *(*find)(const char *name);  /* NULL: not opened, or not there */
   void (*wake)(const struct region *region); /* after a commit: whom this side can see */
   const char *(*want_bell)(void);            /* makes sure that others can ring us; NULL or why they cannot */
@@ -169,6 +171,17 @@ const char *server_register(const char *service, const char *name);
 const char *server_put(const char *name, uint64_t bytes, bool clients_write);
 const char *server_put_lock(const char *name, enum kind kind, uint32_t limit);
 uint32_t server_clients(void);
+
+/* ---------------------------------------------------------------------------------------- messages.c ---- */
+
+/* Takes a message of the other side that is a request or a message; false if it is none. */
+bool messages_receive(const char *key, xpc_object_t message);
+/* Asks, and gives the answer. */
+const char *messages_request(xpc_connection_t other, const char *text, char *result, size_t size);
+/* Sends so many messages, and waits until they are taken. */
+const char *messages_send(xpc_connection_t other, const char *text, unsigned count);
+/* How many messages came, and the last one. */
+unsigned messages_taken(char *result, size_t size);
 
 /* SHA-256 of a text: sha256.c. */
 void sha256(const char *text, uint8_t digest[32]);

@@ -233,6 +233,7 @@ static const char *describe(xpc_object_t reply) {
 static void receive(struct client *client, xpc_object_t message) {
   xpc_object_t op_object = get_typed(message, "op", XPC_TYPE_STRING);
   const char *op = op_object == NULL ? "" : xpc_string_get_string_ptr(op_object);
+  if (client->owner != 0 && messages_receive("op", message)) return;
   xpc_object_t reply = xpc_dictionary_create_reply(message);
   if (reply == NULL) {
     if (strcmp(op, "committed") == 0 && client->owner != 0) rung();
@@ -245,6 +246,7 @@ static void receive(struct client *client, xpc_object_t message) {
   else if (strcmp(op, "bell") == 0) code = take_bell(client, message);
   else if (strcmp(op, "lock") == 0) code = open_lock(client, message, reply);
   else if (strcmp(op, "describe") == 0) code = describe(reply);
+  else if (strcmp(op, "request") == 0 || strcmp(op, "received") == 0) code = "hello_first";
   pthread_mutex_unlock(&lock);
   xpc_dictionary_set_bool(reply, "ok", code == NULL);
   if (code != NULL) {
@@ -354,7 +356,20 @@ static void end(void) {
   (void)ask(broker, request);
 }
 
+/* The first client that is there. */
+static xpc_connection_t other(void) {
+  xpc_connection_t found = NULL;
+  pthread_mutex_lock(&lock);
+  for (struct client *client = clients; client < clients + MAX_CLIENTS && found == NULL; client++) {
+    if (client->owner != 0) found = client->connection;
+  }
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
 static struct side server_side = {.owner = SHMEM_SERVER_OWNER,
+                                  .key = "event",
+                                  .other = other,
                                   .find = find,
                                   .wake = wake,
                                   .want_bell = want_bell,

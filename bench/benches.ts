@@ -7,6 +7,7 @@ import type { Bench } from "./row.ts";
 import { handover } from "./rows/handover.ts";
 import { mutex } from "./rows/mutex.ts";
 import { peers } from "./rows/peers.ts";
+import { ranges } from "./rows/ranges.ts";
 import { regions } from "./rows/regions.ts";
 import { futex, spin } from "./rows/round_trips.ts";
 import { start } from "./rows/start.ts";
@@ -21,6 +22,7 @@ export const BENCHES: readonly Bench[] = [
   wakes,
   handover,
   mutex,
+  ranges,
   regions,
   start,
   peers,

@@ -6,6 +6,7 @@
 import type { Party } from "./party.ts";
 import * as handover from "./exercises/handover.ts";
 import * as mutex from "./exercises/mutex.ts";
+import * as ranges from "./exercises/ranges.ts";
 import * as regions from "./exercises/regions.ts";
 import * as roundTrips from "./exercises/round_trips.ts";
 import * as sockets from "./exercises/sockets.ts";
@@ -19,6 +20,7 @@ type Exercise = (party: Party, parameters: never) => unknown;
 export const EXERCISES: Readonly<Record<string, Exercise>> = {
   ...handover,
   ...mutex,
+  ...ranges,
   ...regions,
   ...roundTrips,
   ...sockets,

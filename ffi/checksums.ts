@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "15b4f02d310263f957cc011b3576c7ab32b7f3b5eba1e8512a3202f9df21d54b",
-    byteLength: 79952,
+    sha256: "7d99aa4b702802699569b66407fe449e40fbfa97fc0490d0d374a9c35ddcf4eb",
+    byteLength: 80208,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "36ffeba5e57d89aaa642619ad400706ba2c42fe67829a089525b563306a5b9d6",
-    byteLength: 39944,
+    sha256: "db2946184c27202ce0d5faab0fdb3e974746afb9c2b027b4f76d454f53f0d1fa",
+    byteLength: 40165,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a07f5f56f309414d2c12c1f7f4b3d2549083b71dce1f7c7214075c79cb71836e",
-    byteLength: 117360,
+    sha256: "d84bf40f0a5b3596609a81f7436f9c5a14b3d10b405d86eddad56878f70b70fe",
+    byteLength: 121120,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "3f1ed546347984867729863a1181f22232852a7d03fb11c4e7924a7ef6f296de",
-    byteLength: 119168,
+    sha256: "d6d793a56eeba1ada9b19cb94339eac889642803e1b36cef196398924924a4aa",
+    byteLength: 122312,
   },
 };

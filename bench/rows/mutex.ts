@@ -48,7 +48,7 @@ export const mutex: Bench = {
     return [
       rowOf({ name: "mutex: tryLock() and unlock()", ours: times["tryLocks"]!, baseline, bound, note }),
       rowOf({ name: "mutex: lockSync() and unlock()", ours: times["syncLocks"]!, baseline, bound, note }),
-      rowOf({ name: "mutex: with()", ours: times["withLocks"]!, baseline, bound, note }),
+      rowOf({ name: "mutex: with()", ours: times["withLocks"]!, baseline, note }),
       rowOf({
         name: "mutex: using _ = lockSync()",
         ours: times["usingLocks"]!,

@@ -4,7 +4,6 @@ import type { Doorbell } from "../sync/doorbell.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
 import { goneError } from "../sync/revision_place.ts";
-import { isTileBytes } from "../sync/tiles.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
 import {
@@ -14,13 +13,11 @@ import {
   FileDescriptor,
   SharedMemory,
   type XpcRecord,
-  type XpcValue,
 } from "../xpc/mod.ts";
 import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
 import { IncompatibleError } from "./errors.ts";
 import {
-  bytesBehind,
   CLIENT_BYTES,
   clientParkedAt,
   GONE_AT,
@@ -38,6 +35,7 @@ import type { Linked, LinkEnd } from "./link_end.ts";
 import { LinkedRegion } from "./linked_region.ts";
 import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
+import { bytesBehind, tileBytesOf } from "./tile_bytes.ts";
 
 /** What a client must know of a server to connect. */
 export interface LinkTarget {
@@ -327,13 +325,6 @@ async function hello(
   } finally {
     disposeValue(reply);
   }
-}
-
-/** The length of a tile; 0 where the server has none; `undefined` where what it says cannot be. */
-function tileBytesOf(value: XpcValue | undefined): number | undefined {
-  if (value === undefined) return 0;
-  const tileBytes = integerOf(value, Number.MAX_SAFE_INTEGER);
-  return tileBytes !== undefined && isTileBytes(tileBytes) ? tileBytes : undefined;
 }
 
 /** Throws the error that a refusal stands for. */

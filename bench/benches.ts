@@ -9,6 +9,7 @@ import { handover } from "./rows/handover.ts";
 import { layouts } from "./rows/layout.ts";
 import { mutex } from "./rows/mutex.ts";
 import { peers } from "./rows/peers.ts";
+import { ranges } from "./rows/ranges.ts";
 import { regions } from "./rows/regions.ts";
 import { futex, spin } from "./rows/round_trips.ts";
 import { start } from "./rows/start.ts";
@@ -27,6 +28,7 @@ export const BENCHES: readonly Bench[] = [
   streams,
   cadence,
   mutex,
+  ranges,
   regions,
   start,
   peers,

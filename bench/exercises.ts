@@ -7,6 +7,7 @@ import type { Party } from "./party.ts";
 import * as cadence from "./exercises/cadence.ts";
 import * as handover from "./exercises/handover.ts";
 import * as mutex from "./exercises/mutex.ts";
+import * as ranges from "./exercises/ranges.ts";
 import * as regions from "./exercises/regions.ts";
 import * as requests from "./exercises/requests.ts";
 import * as roundTrips from "./exercises/round_trips.ts";
@@ -23,6 +24,7 @@ export const EXERCISES: Readonly<Record<string, Exercise>> = {
   ...cadence,
   ...handover,
   ...mutex,
+  ...ranges,
   ...regions,
   ...requests,
   ...roundTrips,

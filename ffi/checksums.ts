@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "914e173661c7c20f31e418d3ffa9563d0309d474dd4024876653603643970d85",
-    byteLength: 81424,
+    sha256: "7d99aa4b702802699569b66407fe449e40fbfa97fc0490d0d374a9c35ddcf4eb",
+    byteLength: 80208,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "3d1ba68767df89c24565a949ee03d50e1fff8228dbade3a07238f59570ec809b",
-    byteLength: 45470,
+    sha256: "db2946184c27202ce0d5faab0fdb3e974746afb9c2b027b4f76d454f53f0d1fa",
+    byteLength: 40165,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "115af5b3e2bc96c2a3942bb4978c47893f53c679192a64c7688e62a1c7ecf79f",
-    byteLength: 124784,
+    sha256: "d84bf40f0a5b3596609a81f7436f9c5a14b3d10b405d86eddad56878f70b70fe",
+    byteLength: 121120,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a319cbeee453ab074662ccc34b88fe24967e40063b52149cccb7d93082f224bf",
-    byteLength: 126992,
+    sha256: "d6d793a56eeba1ada9b19cb94339eac889642803e1b36cef196398924924a4aa",
+    byteLength: 122312,
   },
 };

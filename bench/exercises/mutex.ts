@@ -53,6 +53,14 @@ export const usingLocks = batchesOf(({ region }, pairs) => {
   }
 });
 
+/** `with()` of a function that does next to nothing. */
+export const withLocks = batchesOf(({ region }, pairs) => {
+  const { mutex } = region("ball");
+  let count = 0;
+  for (let pair = 0; pair < pairs; pair++) mutex.with(() => count++);
+  if (count !== pairs) throw new Error("Cannot go on: somebody holds the mutex");
+});
+
 const nothing: Disposable = { [Symbol.dispose]: () => {} };
 
 /** `using` with something that does nothing: what the language takes by itself. */

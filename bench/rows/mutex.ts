@@ -9,7 +9,13 @@ export const mutex: Bench = {
   key: "mutex",
   run: async ({ rounds, quick }: Options): Promise<Row[]> => {
     const program = await mutexProgram();
-    const times: Record<string, number[]> = { tryLocks: [], syncLocks: [], usingLocks: [], usingNothing: [] };
+    const times: Record<string, number[]> = {
+      tryLocks: [],
+      syncLocks: [],
+      withLocks: [],
+      usingLocks: [],
+      usingNothing: [],
+    };
     const theirs: number[] = [];
     const locks = { pairs: 5000, batches: quick ? 3 : 201 };
     const turns = quick ? 1 : 3;
@@ -42,6 +48,7 @@ export const mutex: Bench = {
     return [
       rowOf({ name: "mutex: tryLock() and unlock()", ours: times["tryLocks"]!, baseline, bound, note }),
       rowOf({ name: "mutex: lockSync() and unlock()", ours: times["syncLocks"]!, baseline, bound, note }),
+      rowOf({ name: "mutex: with()", ours: times["withLocks"]!, baseline, note }),
       rowOf({
         name: "mutex: using _ = lockSync()",
         ours: times["usingLocks"]!,

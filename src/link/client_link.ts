@@ -3,7 +3,6 @@ import { Mapping } from "../memory/mapping.ts";
 import { OwnerDeath } from "../sync/owner_death.ts";
 import { ParkedWord } from "../sync/parked_word.ts";
 import { goneError } from "../sync/revision_place.ts";
-import { isTileBytes } from "../sync/tiles.ts";
 import { Turns } from "../sync/turns.ts";
 import type { Endpoint } from "../xpc/endpoint.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
@@ -14,7 +13,6 @@ import {
   FileDescriptor,
   SharedMemory,
   type XpcRecord,
-  type XpcValue,
 } from "../xpc/mod.ts";
 import { ClientBell } from "./client_bell.ts";
 import { CommitNotes } from "./commit_notes.ts";
@@ -24,7 +22,6 @@ import { describeEstate, isOffered } from "./estate.ts";
 import { ADOPT, BELLS, commonFeatures, REGIONS } from "./features.ts";
 import {
   ALL_TURNS_AT,
-  bytesBehind,
   CLIENT_BYTES,
   clientParkedAt,
   GONE_AT,
@@ -48,6 +45,7 @@ import { Inbox, type MessageHandlers } from "./messages_inbox.ts";
 import { Outbox, TO_CLIENT, TO_SERVER } from "./messages_outbox.ts";
 import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
+import { bytesBehind, tileBytesOf } from "./tile_bytes.ts";
 
 /** What a client must know of a server to connect. */
 export interface LinkTarget {
@@ -469,13 +467,6 @@ async function hello(
   } finally {
     disposeValue(reply);
   }
-}
-
-/** The length of a tile; 0 where the server has none; `undefined` where what it says cannot be. */
-function tileBytesOf(value: XpcValue | undefined): number | undefined {
-  if (value === undefined) return 0;
-  const tileBytes = integerOf(value, Number.MAX_SAFE_INTEGER);
-  return tileBytes !== undefined && isTileBytes(tileBytes) ? tileBytes : undefined;
 }
 
 /** Throws the error that a refusal stands for. */

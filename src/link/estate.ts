@@ -2,7 +2,6 @@ import { Mapping } from "../memory/mapping.ts";
 import { FileDescriptor, SharedMemory, type XpcRecord, type XpcValue } from "../xpc/mod.ts";
 import { isTileBytes } from "../sync/tiles.ts";
 import {
-  bytesBehind,
   generationAt,
   MAXIMUM_REGIONS,
   MUTEX_ABANDONED,
@@ -13,6 +12,7 @@ import {
 import type { LinkEnd } from "./link_end.ts";
 import type { ClientAccess, LinkedRegion } from "./linked_region.ts";
 import { integerOf, LinkRefusal } from "./protocol.ts";
+import { bytesBehind } from "./tile_bytes.ts";
 
 /**
  * The highest revision and generation that are taken from a peer. What counts on from here stays below 2^53 for longer

@@ -119,12 +119,6 @@ export const GONE_AT = MAXIMUM_REGIONS * 4;
 /** The bytes that the tiles of a region begin with. */
 export const TILES_HEADER_BYTES = STRIDE;
 
-/** The bytes behind the data of a region that its tiles take, with those that only align them. */
-export function bytesBehind(byteLength: number, tileBytes: number): number {
-  const tilesAt = Math.ceil(byteLength / STRIDE) * STRIDE;
-  return tilesAt - byteLength + TILES_HEADER_BYTES + Math.ceil(byteLength / tileBytes) * 8;
-}
-
 /** The most slots of a stream. */
 export const MAXIMUM_SLOTS = 64;
 

@@ -4,7 +4,6 @@ import type { XpcRecord, XpcValue } from "../xpc/mod.ts";
 import type { Heirloom } from "./estate.ts";
 import type { IndexTable } from "./index_table.ts";
 import {
-  bytesBehind,
   generationAt,
   MUTEX_ABANDONED,
   mutexAt,
@@ -16,6 +15,7 @@ import type { LinkEnd } from "./link_end.ts";
 import { LinkedRegion, type RegionFacts } from "./linked_region.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { LinkRefusal } from "./protocol.ts";
+import { bytesBehind } from "./tile_bytes.ts";
 import { DEFAULT_TILE_BYTES } from "../sync/tiles.ts";
 import { checkRegionName, checkRegionOptions, makeMapping, type RegionOptions } from "./served_region.ts";
 

@@ -3,9 +3,9 @@ import type { Layout } from "../layout/types.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { DEFAULT_TILE_BYTES, isTileBytes } from "../sync/tiles.ts";
 import { inWords } from "../xpc/in_words.ts";
-import { bytesBehind } from "./layout.ts";
 import type { ClientAccess } from "./linked_region.ts";
 import { isLabel } from "./protocol.ts";
+import { bytesBehind } from "./tile_bytes.ts";
 
 /** The length of a region or its layout, and what clients may do with it. */
 export interface RegionOptions {

@@ -4,6 +4,7 @@ import { connect, serve } from "../../mod.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import { BrokerClient } from "../../src/broker/broker_client.ts";
 import { CLIENT_BYTES, LAYOUT_VERSION } from "../../src/link/layout.ts";
+import { bytesBehind } from "../../src/link/tile_bytes.ts";
 import { Mapping } from "../../src/memory/mod.ts";
 import { Connection, type XpcRecord } from "../../src/xpc/mod.ts";
 import { REGIONS, rounds, setting } from "../support/following.ts";
@@ -160,6 +161,7 @@ const LEGACY = {
   name: "counter",
   clients: "write",
   byteLength: BigInt(REGIONS.counter.byteLength),
+  tileBytes: 65536n,
   generation: 5n,
   revision: 9n,
   abandoned: false,
@@ -239,7 +241,8 @@ Deno.test("a client that offers memory and gives none, or another, costs the ser
 Deno.test("memory that a client gives is checked against the kernel's length, and used", async () => {
   const given = await lying(async (liar) => {
     assertEquals((await liar.hello({ estate: [LEGACY] }))["adopt"], ["counter"]);
-    using mapping = await Mapping.create(REGIONS.counter.byteLength);
+    const { byteLength } = REGIONS.counter;
+    using mapping = await Mapping.create(byteLength, { behind: bytesBehind(byteLength, 65536) });
     using memory = mapping.share();
     assertEquals((await liar.ask({ op: "give", name: "counter", memory }))["ok"], true);
   });

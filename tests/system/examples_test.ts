@@ -103,6 +103,19 @@ example("read_only: a client is refused what it must not do, and reads", async (
   for (const line of lines.slice(1)) assertMatch(line, /^revision \d+: (19|20|21)\.\d\d °C$/);
 });
 
+example("ranges: a client copies only what changed", async (start) => {
+  start("ranges/server.ts");
+  const lines = await start("ranges/client.ts").rest();
+  assertEquals(lines.length, 4);
+  const all = 4096 * 4096;
+  // What is drawn during the first copy is copied once more.
+  assertMatch(lines[0]!, new RegExp(`changed ${all} at 0; copied \\d+ of ${all} bytes$`));
+  for (const line of lines.slice(1)) {
+    const bytes = Number(/copied (\d+) of/.exec(line)?.[1]);
+    assert(bytes % (4 * 4096) === 0 && bytes < all, line);
+  }
+});
+
 example("resize: a client follows a region through its sizes", async (start) => {
   start("resize/server.ts");
   const lines = await start("resize/client.ts").rest();

@@ -39,6 +39,7 @@ Deno.test("the bench gives every row, and says of each bound whether it holds", 
     streams: 10,
     cadence: 1,
     mutex: 2,
+    ranges: 1,
     regions: 1,
     start: 1,
   });

@@ -147,7 +147,7 @@ export const clientTests: readonly SideTest[] = [
           { ...right, tileBytes: 0n },
           { ...right, tileBytes: 100n },
           { ...right, tileBytes: 2n ** 31n },
-          { ...right, tileBytes: 64n }, // which the memory has no room for
+          { ...right, byteLength: 12_000n, tileBytes: 64n }, // which the memory has no room for
         ];
         for (const [index, answer] of answers.entries()) {
           server.answers["open"] = () => answer;

@@ -12,6 +12,7 @@ import { rangeTests } from "./link/ranges.ts";
 import { openingTests } from "./link/opening.ts";
 import { IMPLEMENTATIONS } from "./link/parties.ts";
 import { serverTests } from "./link/servers.ts";
+import { streamTests } from "./link/streams.ts";
 import { waitingTests } from "./link/waits.ts";
 
 // The party in C is written for Linux, where a test can have a broker of its own too.
@@ -24,6 +25,7 @@ const tests = [
   ...rangeTests,
   ...lockTests,
   ...deathTests,
+  ...streamTests,
 ];
 
 for (const implementation of IMPLEMENTATIONS) {

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "15b4f02d310263f957cc011b3576c7ab32b7f3b5eba1e8512a3202f9df21d54b",
-    byteLength: 79952,
+    sha256: "50c7053817ac43bc2e0fe05592fed936dd4406562a9b6495d41fcd50d6267f9b",
+    byteLength: 81568,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "36ffeba5e57d89aaa642619ad400706ba2c42fe67829a089525b563306a5b9d6",
-    byteLength: 39944,
+    sha256: "d2add0e80898875d67393674e056c2c108055e09217210bf97289cfb1a6b14b3",
+    byteLength: 49688,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a07f5f56f309414d2c12c1f7f4b3d2549083b71dce1f7c7214075c79cb71836e",
-    byteLength: 117360,
+    sha256: "df2f8c86c4fdafe4dd8180a171a6cbccfdbfef9a6a1f53ec71a6bfa7f5dadd73",
+    byteLength: 129856,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "3f1ed546347984867729863a1181f22232852a7d03fb11c4e7924a7ef6f296de",
-    byteLength: 119168,
+    sha256: "b9c88e371c38fd8a228dd28c1d88290143068a104b134046bd20062b19b05329",
+    byteLength: 129896,
   },
 };

@@ -61,6 +61,7 @@ export class Turns {
 
   /** Has all waits of this realm look: something was given back here. */
   ring(trouble?: Error): void {
+    if (this.#checks.size === 0) return;
     for (const check of [...this.#checks]) check(trouble);
   }
 

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "7d99aa4b702802699569b66407fe449e40fbfa97fc0490d0d374a9c35ddcf4eb",
-    byteLength: 80208,
+    sha256: "ccf0cdb0930aed92a43634a9cdcfd3cf244fe8e316a5e69797c1abd0979ec932",
+    byteLength: 99488,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "db2946184c27202ce0d5faab0fdb3e974746afb9c2b027b4f76d454f53f0d1fa",
-    byteLength: 40165,
+    sha256: "58a83fd934ccf45ffd7db37a772302328016ba02a829e92b898e403e5c8472b4",
+    byteLength: 55214,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "d84bf40f0a5b3596609a81f7436f9c5a14b3d10b405d86eddad56878f70b70fe",
-    byteLength: 121120,
+    sha256: "191eaa84ee12874220748b79a5c505f224fb8ee79aff80028c251aac9d49d04b",
+    byteLength: 137216,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "d6d793a56eeba1ada9b19cb94339eac889642803e1b36cef196398924924a4aa",
-    byteLength: 122312,
+    sha256: "a4a0d9523f57e30c34b3e0653355827861ca6ef1b4d4b21bae83d5eb83d71d33",
+    byteLength: 137616,
   },
 };

@@ -287,7 +287,7 @@ static void threads(void) {
   struct scene *scene = share(&fd);
   struct party parties[] = {{.scene = scene, .owner = WRITER},
                             {.scene = scene, .owner = OTHER},
-                            {.scene = scene, .owner = 3, .rounds = 2000 / FEWER},
+                            {.scene = scene, .owner = 3, .rounds = 500 / FEWER},
                             {.scene = scene, .owner = 0, .rounds = 20 / FEWER}};
   pthread_t ids[4];
   for (int i = 0; i < 4; i++) {
@@ -309,7 +309,7 @@ static void a_writer_that_never_stops(void) {
   pthread_t thread;
   REQUIRE(pthread_create(&thread, NULL, write_in_thread, &writer) == 0);
   uint32_t locked = 0;
-  CHECK(read_all(scene, OTHER, 2000 / FEWER, &locked) == 0);
+  CHECK(read_all(scene, OTHER, 300 / FEWER, &locked) == 0);
   atomic_store(&scene->stop, 1);
   CHECK(pthread_join(thread, NULL) == 0);
   CHECK(writer.result == 0);
@@ -369,7 +369,7 @@ static void killed_writers(void) {
   struct scene *scene = share(&fd);
   char descriptor[16], number[16];
   (void)snprintf(descriptor, sizeof descriptor, "%d", fd);
-  struct party reader = {.scene = scene, .owner = 3, .rounds = 3000 / FEWER};
+  struct party reader = {.scene = scene, .owner = 3, .rounds = 1000 / FEWER};
   pthread_t thread;
   REQUIRE(pthread_create(&thread, NULL, read_in_thread, &reader) == 0);
   for (uint32_t round = 0; round < 30; round++) {

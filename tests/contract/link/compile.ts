@@ -12,6 +12,8 @@ const SOURCES = [
   "words.c",
   "tiles.c",
   "locks.c",
+  "slots.c",
+  "stream_commands.c",
   "sha256.c",
 ];
 

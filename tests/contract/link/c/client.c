@@ -48,6 +48,10 @@ static void *wake_own_sleepers(void *argument) {
       (void)futex_wake(low_half(regions[i].revision), INT_MAX);
       if (regions[i].mutex != NULL) (void)futex_wake(regions[i].mutex, INT_MAX);
     }
+    for (uint32_t i = 0; i < SHMEM_MAX_REGIONS; i++) {
+      /* Readers of streams sleep on these. */
+      (void)futex_wake((const _Atomic uint32_t *)&server->regions[i].revision, INT_MAX);
+    }
     pthread_mutex_unlock(&regions_lock);
     wake_lock_sleepers();
     usleep(1000);
@@ -121,6 +125,8 @@ static xpc_object_t look_up(xpc_connection_t broker, const char *name, uint64_t 
 }
 
 /* -------------------------------------------------------------------------------- the side of a client ---- */
+
+static struct reader readers[256];
 
 static struct region *find(const char *name) {
   struct region *found = NULL;
@@ -313,6 +319,109 @@ const char *client_open_lock(const char *name) {
   lock.memory = lock.mapping.address;
   (void)lock_add(&lock);
   return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------- streams ---- */
+
+void client_wake(const struct region *region) { wake(region); }
+
+struct reader *client_reader(const char *id) {
+  for (struct reader *reader = readers; reader < readers + sizeof readers / sizeof *readers; reader++) {
+    if (*id != '\0' && strcmp(reader->id, id) == 0) return reader;
+  }
+  return NULL;
+}
+
+static void close_reader(const struct reader *reader) {
+  xpc_object_t request = xpc_dictionary_create(NULL, NULL, 0);
+  xpc_dictionary_set_string(request, "op", "stream_close");
+  xpc_dictionary_set_string(request, "name", reader->region.name);
+  xpc_dictionary_set_uint64(request, "generation", reader->region.generation);
+  xpc_dictionary_set_uint64(request, "reader", reader->number);
+  (void)ask(link_connection, request); /* the link is over, and the reader with it */
+}
+
+/* Takes what the server says of a stream into `reader`. */
+static bool take_stream(xpc_object_t reply, struct reader *reader) {
+  struct region *region = &reader->region;
+  const uint64_t most = (1ull << 53) - 1;
+  uint64_t index, slots;
+  xpc_object_t memory = get_typed(reply, "memory", XPC_TYPE_FD);
+  if (memory == NULL || !get_integer(reply, "index", SHMEM_MAX_REGIONS - 1, &index) ||
+      !get_integer(reply, "generation", most, &region->generation) ||
+      !get_integer(reply, "byteLength", most, &region->bytes) ||
+      !get_integer(reply, "slots", SHMEM_STREAM_MAX_SLOTS, &slots) ||
+      !get_integer(reply, "offset", most, &region->offset) ||
+      !get_integer(reply, "stride", most, &region->stride) ||
+      !get_integer(reply, "reader", most, &reader->number)) {
+    return false;
+  }
+  if (region->bytes == 0 || slots < 2 || region->offset < SHMEM_STREAM_HEADER_BYTES ||
+      region->offset % 16384 != 0 || region->stride < region->bytes || region->stride % 16384 != 0 ||
+      region->stride > (most - region->offset) / slots) {
+    return false;
+  }
+  region->slots = (uint32_t)slots;
+  region->index = (uint32_t)index;
+  region->revision = (_Atomic uint64_t *)&server->regions[index].revision;
+  region->newest = (const _Atomic uint64_t *)&server->regions[index].generation;
+  region->parked = atomic32(&words->parked[index]);
+  return map_fd(memory, region->offset + slots * region->stride, &region->memory);
+}
+
+/* Opens `made`'s stream, which has its name and the order; the leases are new ones. */
+static const char *open_stream(struct reader *made, bool goes_on) {
+  if (!make_shared(SHMEM_STREAM_LEASES_BYTES, &made->leases)) return "memory";
+  xpc_object_t request = xpc_dictionary_create(NULL, NULL, 0);
+  xpc_dictionary_set_string(request, "op", "stream");
+  xpc_dictionary_set_string(request, "name", made->region.name);
+  xpc_object_t leases = share(&made->leases);
+  xpc_dictionary_set_value(request, "leases", leases);
+  xpc_release(leases);
+  xpc_object_t reply = ask(link_connection, request);
+  if (reply == NULL) return "gone";
+  const char *code = refusal(reply);
+  if (code != NULL) return code;
+  if (!take_stream(reply, made)) return "unusable";
+  xpc_release(reply);
+  made->slots.header = made->region.memory.address;
+  made->slots.leases = made->leases.address;
+  made->slots.slots = made->region.slots;
+  slots_begin(&made->slots, goes_on);
+  return NULL;
+}
+
+const char *client_stream(const char *name, const char *id, bool every, struct reader **reader) {
+  struct reader made = {.slots = {.every = every}};
+  if (strlen(name) >= sizeof made.region.name || strlen(id) >= sizeof made.id) return "not_found";
+  (void)strcpy(made.region.name, name); /* its length was checked */
+  const char *problem = open_stream(&made, false);
+  if (problem != NULL) return problem;
+  pthread_mutex_lock(&regions_lock);
+  struct reader *place = readers;
+  while (place < readers + sizeof readers / sizeof *readers && place->id[0] != '\0') place++;
+  if (place == readers + sizeof readers / sizeof *readers) abort(); /* no test has as many */
+  *place = made;
+  (void)strcpy(place->id, id);
+  pthread_mutex_unlock(&regions_lock);
+  *reader = place;
+  return NULL;
+}
+
+const char *client_follow(struct reader *reader) {
+  if (atomic_load(reader->region.newest) == reader->region.generation) return NULL;
+  struct reader made = {.slots = {.every = reader->slots.every, .last = reader->slots.last}};
+  (void)strcpy(made.region.name, reader->region.name);
+  const char *problem = open_stream(&made, true);
+  if (problem != NULL) return problem;
+  (void)strcpy(made.id, reader->id);
+  *reader = made; /* what it had mapped stays mapped */
+  return NULL;
+}
+
+void client_shut(struct reader *reader) {
+  close_reader(reader);
+  memset(reader->id, 0, sizeof reader->id);
 }
 
 void client_crash_commit(struct region *region) { (void)atomic_fetch_add(region->revision, 1); }

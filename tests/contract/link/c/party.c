@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "party.h"
@@ -88,8 +89,35 @@ void bell_leave(uint32_t index, _Atomic uint32_t *parked) {
   pthread_mutex_unlock(&bell_lock);
 }
 
+static uint64_t ring_count;
+
+uint64_t bell_rings(void) {
+  pthread_mutex_lock(&bell_lock);
+  uint64_t rings = ring_count;
+  pthread_mutex_unlock(&bell_lock);
+  return rings;
+}
+
+bool bell_await(uint64_t rings, long milliseconds) {
+  struct timespec until;
+  (void)clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += milliseconds / 1000;
+  until.tv_nsec += milliseconds % 1000 * 1000000;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  int error = 0;
+  pthread_mutex_lock(&bell_lock);
+  while (ring_count == rings && error == 0) {
+    if (milliseconds < 0) error = pthread_cond_wait(&bell_cond, &bell_lock);
+    else error = pthread_cond_timedwait(&bell_cond, &bell_lock, &until);
+  }
+  pthread_mutex_unlock(&bell_lock);
+  return error == 0;
+}
+
 void bell_rung(void) {
   pthread_mutex_lock(&bell_lock);
+  ring_count++;
   pthread_cond_broadcast(&bell_cond);
   pthread_mutex_unlock(&bell_lock);
 }
@@ -113,17 +141,9 @@ void start_thread(void *(*run)(void *), void *argument) {
 
 /* --------------------------------------------------------------------------------------------- commands ---- */
 
-struct command {
-  char *text;
-  const char *id;
-  char *words[16];
-  int count;
-};
-
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 
-__attribute__((format(printf, 2, 3))) static void say(const struct command *command, const char *format,
-                                                      ...) {
+void say(const struct command *command, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   pthread_mutex_lock(&output_lock);
@@ -171,12 +191,17 @@ static void wait_by_futex(const struct command *command, const struct region *re
   (void)atomic_fetch_sub(region->parked, SHMEM_PARKED_THREAD);
 }
 
+const char *wait_for_news(const struct command *command, const struct region *region, uint64_t after,
+                          const char *how) {
+  if (strcmp(how, "bell") == 0) return wait_by_bell(command, region, after);
+  wait_by_futex(command, region, after);
+  return NULL;
+}
+
 /* wait REGION AFTER bell|futex: the new revision and the newest generation */
 static void run_wait(const struct command *command, const struct region *region) {
   uint64_t after = strtoull(command->words[2], NULL, 10), seen;
-  const char *problem = NULL;
-  if (strcmp(command->words[3], "bell") == 0) problem = wait_by_bell(command, region, after);
-  else wait_by_futex(command, region, after);
+  const char *problem = wait_for_news(command, region, after, command->words[3]);
   if (problem != NULL) say(command, "error %s", problem);
   else if (!has_news(region, after, &seen)) say(command, "error gone");
   else
@@ -314,12 +339,12 @@ static const char *put_lock(char *const *words) {
 
 static const char *schema_of(const char *word) { return strcmp(word, "-") == 0 ? NULL : word; }
 
-/* put REGION BYTES write|read */
+/* put REGION BYTES write|read|stream:SLOTS */
 static const char *put(char *const *words) {
-  return server_put(words[0], strtoull(words[1], NULL, 10), strcmp(words[2], "write") == 0);
+  return server_put(words[0], strtoull(words[1], NULL, 10), words[2]);
 }
 
-/* serve BROKER NAME SCHEMA [REGION BYTES write|read]… */
+/* serve BROKER NAME SCHEMA [REGION BYTES write|read|stream:SLOTS]… */
 static const char *serve(const struct command *command) {
   const char *problem = server_make(schema_of(command->words[3]));
   for (int i = 4; problem == NULL && i + 2 < command->count; i += 3) problem = put(command->words + i);
@@ -382,7 +407,7 @@ static void *run(void *argument) {
     say(command, "ok %u", server_clients());
     known = false;
   } else {
-    run_on_region(command);
+    if (!run_on_streams(command)) run_on_region(command);
     known = false;
   }
   if (known || problem != NULL) say(command, problem == NULL ? "ok" : "error %s", problem);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <shmem_layout.h>
 #include <xpc/xpc.h>
@@ -89,6 +90,52 @@ void force_turns(struct shmem_locks *all); /* after a death */
 void locks_abandon(uint32_t dead);
 void locks_give_all(uint32_t owner);
 void wake_lock_sleepers(void);
+/* ------------------------------------------------------------------------------------------- slots.c ---- */
+
+/* The writing side of a stream. */
+struct slot_writer {
+  struct shmem_stream_header *header;
+  uint32_t slots, newest;
+  uint64_t last, loaned; /* the number of the newest frame; a bit for each slot that is loaned */
+  uint64_t numbers[SHMEM_STREAM_MAX_SLOTS];
+};
+
+/* The readers that a loan looks at. */
+struct slot_readers {
+  const struct shmem_stream_leases *leases[256];
+  uint32_t count;
+};
+
+enum loan_kind { LOAN_NOW, LOAN_REVOKE, LOAN_PATIENT };
+
+int slots_loan(struct slot_writer *writer, const struct slot_readers *readers,
+               enum loan_kind kind); /* or -1 */
+uint64_t slots_publish(struct slot_writer *writer, uint32_t slot, uint64_t length, double time,
+                       uint8_t record);
+bool slots_keeps(const struct slot_writer *writer, const struct shmem_stream_leases *leases);
+
+/* The reading side. */
+struct slot_reader {
+  const struct shmem_stream_header *header;
+  struct shmem_stream_leases *leases;
+  uint32_t slots;
+  bool every;
+  uint64_t last; /* the frame that was taken last */
+  uint64_t held[SHMEM_STREAM_MAX_SLOTS];
+  uint32_t counts[SHMEM_STREAM_MAX_SLOTS];
+};
+
+struct taken {
+  uint32_t slot;
+  uint64_t number, dropped, length;
+  double time;
+  uint8_t record;
+};
+
+void slots_begin(struct slot_reader *reader, bool goes_on);
+bool slots_take(struct slot_reader *reader, struct taken *taken);
+void slots_release(struct slot_reader *reader, uint32_t slot, uint64_t number);
+bool slots_valid(const struct slot_reader *reader, uint32_t slot, uint64_t number);
 
 /* ------------------------------------------------------------------------------------------- party.c ---- */
 
@@ -107,7 +154,24 @@ struct region {
   _Atomic uint64_t *revision;     /* mapped read-only where this side may not write */
   const _Atomic uint64_t *newest; /* the newest generation */
   _Atomic uint32_t *parked;       /* ours */
+  uint32_t slots;                 /* of a stream; 0: a region */
+  uint64_t offset, stride;        /* where its slots are */
 };
+
+/* A line of the standard input. */
+struct command {
+  char *text;
+  const char *id;
+  char *words[16];
+  int count;
+};
+
+__attribute__((format(printf, 2, 3))) void say(const struct command *command, const char *format, ...);
+/* Waits by bell or futex until the revision is not `after`, there is another generation, or the link is over. */
+const char *wait_for_news(const struct command *command, const struct region *region, uint64_t after,
+                          const char *how);
+/* Runs a command of streams; false: it is none. */
+bool run_on_streams(const struct command *command);
 
 /* What differs between a server and a client. */
 struct side {
@@ -128,8 +192,10 @@ extern atomic_int sleepers; /* threads of ours that sleep in the kernel on a sha
 /* Our parked word says that we wait for the doorbell, until as many calls of the second. */
 void bell_enter(uint32_t index, _Atomic uint32_t *parked);
 void bell_leave(uint32_t index, _Atomic uint32_t *parked);
-void bell_rung(void);       /* whoever waits for the doorbell looks again */
-void ring(int bell);        /* one byte, never blocking */
+void bell_rung(void);                               /* whoever waits for the doorbell looks again */
+uint64_t bell_rings(void);                          /* counts the calls of bell_rung */
+bool bell_await(uint64_t rings, long milliseconds); /* until there are more, or false when the time is over */
+void ring(int bell);                                /* one byte, never blocking */
 bool await_rings(int bell); /* blocks; takes all rings that are there; false when nobody can ring any more */
 void start_thread(void *(*run)(void *), void *argument);
 
@@ -168,9 +234,30 @@ const char *client_open_lock(const char *name);
 void client_crash_commit(struct region *region); /* counts the revision up and tells nobody */
 const char *server_make(const char *schema);     /* the words */
 const char *server_register(const char *service, const char *name);
-const char *server_put(const char *name, uint64_t bytes, bool clients_write);
 const char *server_put_lock(const char *name, enum kind kind, uint32_t limit);
+const char *server_put(const char *name, uint64_t bytes, const char *kind); /* write, read or stream:SLOTS */
 uint32_t server_clients(void);
+
+int server_loan(struct region *stream, enum loan_kind kind); /* or -1 */
+uint64_t server_publish(struct region *stream, uint32_t slot, uint64_t length, double time, uint8_t record);
+void server_unloan(struct region *stream, uint32_t slot);
+uint32_t server_readers(const struct region *stream);
+void server_holders(const struct region *stream, char *text, size_t size); /* the pids, a space before each */
+
+/* A reader of a client. */
+struct reader {
+  char id[32]; /* empty: a free place */
+  struct region region;
+  struct slot_reader slots;
+  struct mapping leases;
+  uint64_t number;
+};
+
+const char *client_stream(const char *name, const char *id, bool every, struct reader **reader);
+const char *client_follow(struct reader *reader); /* maps the newest generation */
+struct reader *client_reader(const char *id);     /* NULL: there is none */
+void client_shut(struct reader *reader);
+void client_wake(const struct region *region); /* the server, if it is parked */
 
 /* ---------------------------------------------------------------------------------------- messages.c ---- */
 

@@ -1,6 +1,7 @@
 /* server.c: a server of links: the listener, what clients ask, and the end of a client. */
 #define _GNU_SOURCE 1
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,11 +22,25 @@ struct client {
   bool has_bell; /* of ours */
 };
 
+/* A reader of a stream, in the newest generation. */
+struct reader_entry {
+  struct client *client; /* NULL: a free place */
+  uint32_t index;
+  uint64_t number;
+  struct mapping leases;
+};
+
+#define MAX_ENTRIES 256
+#define MAX_READERS_OF_CLIENT 64
+
 /* All below belongs to whoever holds the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct client clients[MAX_CLIENTS];
 static struct region regions[SHMEM_MAX_REGIONS];
 static uint64_t relayed[SHMEM_MAX_REGIONS]; /* the newest revision that the clients were told */
+static struct slot_writer writers[SHMEM_MAX_REGIONS];
+static struct reader_entry entries[MAX_ENTRIES];
+static uint64_t last_reader;
 static uint32_t region_count;
 static uint32_t last_index; /* the next one to give to a region or a lock */
 static uint32_t last_owner = SHMEM_SERVER_OWNER;
@@ -172,19 +187,23 @@ static struct region *find_locked(const char *name) {
   return NULL;
 }
 
+static void tell_memory(const struct region *region, xpc_object_t reply) {
+  xpc_dictionary_set_uint64(reply, "index", region->index);
+  xpc_dictionary_set_uint64(reply, "generation", region->generation);
+  xpc_dictionary_set_uint64(reply, "byteLength", region->bytes);
+  xpc_object_t memory = share(&region->memory);
+  xpc_dictionary_set_value(reply, "memory", memory);
+  xpc_release(memory);
+}
+
 static const char *open_region(struct client *client, xpc_object_t request, xpc_object_t reply) {
   if (client->owner == 0) return "hello_first";
   xpc_object_t name = get_typed(request, "name", XPC_TYPE_STRING);
   if (name == NULL) return "bad_request";
   struct region *region = find_locked(xpc_string_get_string_ptr(name));
-  if (region == NULL) return "not_found";
-  xpc_dictionary_set_uint64(reply, "index", region->index);
-  xpc_dictionary_set_uint64(reply, "generation", region->generation);
-  xpc_dictionary_set_uint64(reply, "byteLength", region->bytes);
+  if (region == NULL || region->slots != 0) return "not_found";
+  tell_memory(region, reply);
   xpc_dictionary_set_uint64(reply, "tileBytes", region->tile_bytes);
-  xpc_object_t memory = share(&region->memory);
-  xpc_dictionary_set_value(reply, "memory", memory);
-  xpc_release(memory);
   return NULL;
 }
 
@@ -204,6 +223,131 @@ static const char *open_lock(struct client *client, xpc_object_t request, xpc_ob
   return NULL;
 }
 
+/* ------------------------------------------------------------------------------------------- streams ---- */
+
+static void remove_entry(struct reader_entry *entry) {
+  (void)munmap(entry->leases.address, entry->leases.mapped);
+  *entry = (struct reader_entry){0};
+}
+
+static const char *open_stream(struct client *client, xpc_object_t request, xpc_object_t reply) {
+  if (client->owner == 0) return "hello_first";
+  xpc_object_t name = get_typed(request, "name", XPC_TYPE_STRING);
+  xpc_object_t leases = get_typed(request, "leases", XPC_TYPE_SHMEM);
+  if (name == NULL || leases == NULL) return "bad_request";
+  struct region *stream = find_locked(xpc_string_get_string_ptr(name));
+  if (stream == NULL || stream->slots == 0) return "not_found";
+  struct reader_entry *entry = NULL;
+  uint32_t count = 0;
+  for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES; each++) {
+    if (each->client == NULL) entry = each;
+    count += each->client == client && each->index == stream->index;
+  }
+  if (entry == NULL || count >= MAX_READERS_OF_CLIENT) return "failed";
+  if (!map_shmem(leases, SHMEM_STREAM_LEASES_BYTES, &entry->leases)) return "failed";
+  entry->client = client;
+  entry->index = stream->index;
+  entry->number = ++last_reader;
+  tell_memory(stream, reply);
+  xpc_dictionary_set_uint64(reply, "slots", stream->slots);
+  xpc_dictionary_set_uint64(reply, "offset", stream->offset);
+  xpc_dictionary_set_uint64(reply, "stride", stream->stride);
+  xpc_dictionary_set_uint64(reply, "reader", entry->number);
+  return NULL;
+}
+
+static const char *close_stream(struct client *client, xpc_object_t request) {
+  if (client->owner == 0) return "hello_first";
+  uint64_t generation, number;
+  if (get_typed(request, "name", XPC_TYPE_STRING) == NULL ||
+      !get_integer(request, "generation", (1ull << 53) - 1, &generation) ||
+      !get_integer(request, "reader", (1ull << 53) - 1, &number)) {
+    return "bad_request";
+  }
+  /* Numbers are never given again, so they name the stream and its generation too. */
+  for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES; each++) {
+    if (each->client == client && each->number == number) remove_entry(each);
+  }
+  bell_rung(); /* for who waits for a slot */
+  return NULL;
+}
+
+static struct slot_readers readers_locked(const struct region *stream) {
+  struct slot_readers readers = {.count = 0};
+  for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES; each++) {
+    if (each->client == NULL || each->index != stream->index) continue;
+    readers.leases[readers.count++] = each->leases.address;
+  }
+  return readers;
+}
+
+int server_loan(struct region *stream, enum loan_kind kind) {
+  pthread_mutex_lock(&lock);
+  struct slot_readers readers = readers_locked(stream);
+  int slot = slots_loan(&writers[stream->index], &readers, kind);
+  pthread_mutex_unlock(&lock);
+  return slot;
+}
+
+uint64_t server_publish(struct region *stream, uint32_t slot, uint64_t length, double time, uint8_t record) {
+  pthread_mutex_lock(&lock);
+  uint64_t number = slots_publish(&writers[stream->index], slot, length, time, record);
+  (void)atomic_fetch_add(stream->revision, 1);
+  wake_locked(stream);
+  pthread_mutex_unlock(&lock);
+  return number;
+}
+
+void server_unloan(struct region *stream, uint32_t slot) {
+  pthread_mutex_lock(&lock);
+  writers[stream->index].loaned &= ~(1ull << slot);
+  pthread_mutex_unlock(&lock);
+}
+
+uint32_t server_readers(const struct region *stream) {
+  pthread_mutex_lock(&lock);
+  uint32_t count = readers_locked(stream).count;
+  pthread_mutex_unlock(&lock);
+  return count;
+}
+
+void server_holders(const struct region *stream, char *text, size_t size) {
+  size_t length = 0;
+  text[0] = '\0';
+  pthread_mutex_lock(&lock);
+  for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES && length + 24 < size; each++) {
+    if (each->client == NULL || each->index != stream->index) continue;
+    if (!slots_keeps(&writers[stream->index], each->leases.address)) continue;
+    char pid[24];
+    (void)snprintf(pid, sizeof pid, " %d", (int)xpc_connection_get_pid(each->client->connection));
+    if (strstr(text, pid) != NULL) continue; /* once; no test has pids that begin with another's */
+    memcpy(text + length, pid, strlen(pid) + 1);
+    length += strlen(pid);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+/* Lays the slots out, and makes the memory of a stream. */
+static bool make_stream(uint64_t bytes, uint32_t slots, struct region *stream) {
+  const uint64_t unit = 16384;
+  stream->slots = slots;
+  stream->offset = (SHMEM_STREAM_HEADER_BYTES + unit - 1) / unit * unit;
+  stream->stride = (bytes + unit - 1) / unit * unit;
+  return make_read_only(stream->offset + slots * stream->stride, &stream->memory);
+}
+
+/* The readers of the generation before are over; the numbers of frames go on. */
+static void begin_stream_locked(struct region *stream) {
+  for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES; each++) {
+    if (each->client != NULL && each->index == stream->index) remove_entry(each);
+  }
+  struct slot_writer *writer = &writers[stream->index];
+  *writer = (struct slot_writer){
+    .header = stream->memory.address, .slots = stream->slots, .newest = UINT32_MAX, .last = writer->last};
+}
+
+/* -------------------------------------------------------------------------------------- other requests ---- */
+
 static const char *take_bell(struct client *client, xpc_object_t request) {
   if (client->owner == 0) return "hello_first";
   xpc_object_t bell = get_typed(request, "bell", XPC_TYPE_FD);
@@ -214,19 +358,27 @@ static const char *take_bell(struct client *client, xpc_object_t request) {
 }
 
 static const char *describe(xpc_object_t reply) {
-  xpc_object_t list = xpc_array_create(NULL, 0);
+  xpc_object_t list = xpc_array_create(NULL, 0), streams = xpc_array_create(NULL, 0);
   for (struct region *region = regions; region < regions + region_count; region++) {
     xpc_object_t entry = xpc_dictionary_create(NULL, NULL, 0);
     xpc_dictionary_set_string(entry, "name", region->name);
-    xpc_dictionary_set_string(entry, "clients", is_shared(region) ? "write" : "read");
     xpc_dictionary_set_uint64(entry, "byteLength", region->bytes);
     xpc_dictionary_set_uint64(entry, "generation", region->generation);
-    xpc_dictionary_set_uint64(entry, "revision", atomic_load(region->revision));
-    xpc_array_append_value(list, entry);
+    if (region->slots == 0) {
+      xpc_dictionary_set_string(entry, "clients", is_shared(region) ? "write" : "read");
+      xpc_dictionary_set_uint64(entry, "revision", atomic_load(region->revision));
+    } else {
+      xpc_dictionary_set_uint64(entry, "slots", region->slots);
+      xpc_dictionary_set_uint64(entry, "sequence", writers[region->index].last);
+      xpc_dictionary_set_uint64(entry, "readers", readers_locked(region).count);
+    }
+    xpc_array_append_value(region->slots == 0 ? list : streams, entry);
     xpc_release(entry);
   }
   xpc_dictionary_set_value(reply, "regions", list);
+  xpc_dictionary_set_value(reply, "streams", streams);
   xpc_release(list);
+  xpc_release(streams);
   return NULL;
 }
 
@@ -245,6 +397,8 @@ static void receive(struct client *client, xpc_object_t message) {
   else if (strcmp(op, "open") == 0) code = open_region(client, message, reply);
   else if (strcmp(op, "bell") == 0) code = take_bell(client, message);
   else if (strcmp(op, "lock") == 0) code = open_lock(client, message, reply);
+  else if (strcmp(op, "stream") == 0) code = open_stream(client, message, reply);
+  else if (strcmp(op, "stream_close") == 0) code = close_stream(client, message);
   else if (strcmp(op, "describe") == 0) code = describe(reply);
   else if (strcmp(op, "request") == 0 || strcmp(op, "received") == 0) code = "hello_first";
   pthread_mutex_unlock(&lock);
@@ -260,6 +414,9 @@ static void receive(struct client *client, xpc_object_t message) {
 /* The steps that the page lists, in their order. */
 static void client_gone(struct client *client) {
   pthread_mutex_lock(&lock);
+  for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES; each++) {
+    if (each->client == client) remove_entry(each);
+  }
   if (client->owner != 0) {
     for (uint32_t i = 0; i < SHMEM_MAX_REGIONS; i++) {
       mutex_abandon(atomic32(&locks->regions[i].mutex), client->owner);
@@ -414,18 +571,23 @@ const char *server_register(const char *service, const char *name) {
   return NULL;
 }
 
-const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
-  struct mapping memory;
+const char *server_put(const char *name, uint64_t bytes, const char *kind) {
+  struct region made = {.slots = 0};
+  bool clients_write = strcmp(kind, "write") == 0;
   if (strlen(name) >= sizeof regions->name) return "bad_request";
-  if (!(clients_write ? make_shared : make_read_only)(bytes_with_tiles(bytes, TILE_BYTES), &memory))
+  bool is_stream = strncmp(kind, "stream:", 7) == 0;
+  const size_t all = bytes_with_tiles(bytes, TILE_BYTES);
+  if (is_stream ? !make_stream(bytes, (uint32_t)atoi(kind + 7), &made)
+                : !(clients_write ? make_shared : make_read_only)(all, &made.memory)) {
     return "memory";
+  }
   pthread_mutex_lock(&lock);
   struct region *region = find_locked(name);
   bool replaced = region != NULL;
   if (!replaced) {
     if (region_count == SHMEM_MAX_REGIONS) abort(); /* no test has as many */
     uint32_t index = last_index++;
-    region = &regions[index];
+    region = &regions[region_count];
     *region = (struct region){
       .index = index,
       .writable = true,
@@ -442,10 +604,14 @@ const char *server_put(const char *name, uint64_t bytes, bool clients_write) {
     region_count++;
     if (relaying) bell_enter(index, region->parked);
   }
-  region->memory = memory; /* the one before stays mapped: a command may be at work on it */
+  region->slots = made.slots;
+  region->offset = made.offset;
+  region->stride = made.stride;
+  region->memory = made.memory; /* the one before stays mapped: a command may be at work on it */
   region->bytes = bytes;
   region->copy = NULL; /* likewise */
   region->generation++;
+  if (is_stream) begin_stream_locked(region);
   /* The generation first, then the revision, which wakes those who look at the generation. */
   atomic_store((_Atomic uint64_t *)&words->regions[region->index].generation, region->generation);
   if (replaced) {

@@ -13,6 +13,7 @@ import { rangeTests } from "./link/ranges.ts";
 import { openingTests } from "./link/opening.ts";
 import { IMPLEMENTATIONS } from "./link/parties.ts";
 import { serverTests } from "./link/servers.ts";
+import { streamTests } from "./link/streams.ts";
 import { waitingTests } from "./link/waits.ts";
 
 // The party in C is written for Linux, where a test can have a broker of its own too.
@@ -26,6 +27,7 @@ const tests = [
   ...lockTests,
   ...messageTests,
   ...deathTests,
+  ...streamTests,
 ];
 
 for (const implementation of IMPLEMENTATIONS) {

@@ -30,7 +30,23 @@
  * | `send TEXT COUNT` | sends as many messages, and answers when the other side has taken them |
  * | `taken` | how many messages came here, and the last one |
  *
- * CODE is one of the page's refusals, or `gone`, `timeout`, `read_only` (clients may only read), `unusable` (the
+ * A REGION whose access is `stream:SLOTS` is a stream. LOAN, READER and LEASE are names of loans, readers and leases:
+ *
+ * | command | results |
+ * | --- | --- |
+ * | `loan STREAM now\|revoke` | LOAN, or `error no_slot PID…` with the processes that keep slots |
+ * | `loan_wait STREAM MILLISECONDS` (-1: without end) | LOAN, of a patient loan |
+ * | `fill STREAM LOAN BYTE`, `unloan STREAM LOAN` | |
+ * | `publish STREAM LOAN LENGTH TIME BYTE` | the frame's number; BYTE is the first of its record |
+ * | `readers STREAM` | how many there are |
+ * | `stream STREAM READER newest\|every` | generation, length in bytes, slots |
+ * | `frame READER` | LEASE, number, dropped, length, time, first byte of the record; or `none` |
+ * | `await READER bell\|futex` | the same, once there is a frame |
+ * | `look READER LEASE` | `valid` or `revoked`, as it was after the first and the last byte were read; these bytes |
+ * | `release READER LEASE`, `shut READER` | |
+ * | `follow READER` | the newest generation, which is mapped from now on |
+ *
+ * CODE is one of the page's refusals, or `gone`, `timeout`, `replaced` (a stream), `read_only` (clients may only read), `unusable` (the
  * server's answer). An implementation may have these also, which the tests use where they are there:
  *
  * | command | results |

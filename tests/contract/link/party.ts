@@ -10,11 +10,14 @@ import {
   type Client,
   connect,
   type ConnectedClient,
+  type FrameLease,
+  type FrameLoan,
   IncompatibleError,
   type LockGuard,
   type LockSpec,
   type MessageValue,
   MutexLock,
+  NoSlotError,
   PeerGoneError,
   type ReadableRegion,
   type RegionOptions,
@@ -23,6 +26,7 @@ import {
   Semaphore,
   serve,
   type Server,
+  type StreamReader,
   WritableRegion,
 } from "../../../mod.ts";
 
@@ -38,6 +42,10 @@ const guards = new Map<string, LockGuard>();
 const locks = new Map<string, AnyLock>();
 const holds = new Map<string, LockGuard[]>();
 const copies = new Map<string, Uint8Array<ArrayBuffer>>();
+const loans = new Map<string, FrameLoan>();
+const readers = new Map<string, StreamReader>();
+const leases = new Map<string, FrameLease>();
+let lastId = 0;
 
 /** A refusal of a command. */
 class Refusal extends Error {}
@@ -60,6 +68,28 @@ function schemaOf(word: string): string | undefined {
 
 function optionsOf([bytes, clients]: readonly string[]): RegionOptions {
   return { byteLength: Number(bytes), clients: clients === "read" ? "read" : "write", tileBytes: 1024 };
+}
+
+/** The options of a stream, if the words are of one. */
+function streamOf([bytes, kind = ""]: readonly string[]): { byteLength: number; slots: number } | undefined {
+  const [, slots] = /^stream:(\d+)$/.exec(kind) ?? [];
+  return slots === undefined ? undefined : { byteLength: Number(bytes), slots: Number(slots) };
+}
+
+function keepLoan(loan: FrameLoan): string {
+  loans.set(`${++lastId}`, loan);
+  return `${lastId}`;
+}
+
+function found<V>(value: V | undefined): V {
+  if (value === undefined) throw new Refusal("not_found");
+  return value;
+}
+
+function tell(lease: FrameLease): string {
+  leases.set(`${++lastId}`, lease);
+  const { sequence, dropped, byteLength, timestamp, record } = lease;
+  return `${lastId} ${sequence} ${dropped} ${byteLength} ${timestamp} ${record[0]}`;
 }
 
 function keep(name: string, guard: LockGuard): string {
@@ -103,16 +133,30 @@ function tryTake(lock: AnyLock, mode: string): LockGuard | undefined | boolean {
 const commands: Readonly<Record<string, Command>> = {
   async serve([service, name = "", schema = "", ...rest]) {
     const regions: Record<string, RegionOptions> = {};
-    for (let at = 0; at + 2 < rest.length; at += 3) regions[rest[at]!] = optionsOf(rest.slice(at + 1));
+    const streams: Record<string, { byteLength: number; slots: number }> = {};
+    for (let at = 0; at + 2 < rest.length; at += 3) {
+      const words = rest.slice(at + 1);
+      const stream = streamOf(words);
+      if (stream === undefined) regions[rest[at]!] = optionsOf(words);
+      else streams[rest[at]!] = stream;
+    }
+    const broker = { service, embedded: false };
     server = await serve(name, {
       regions,
+      streams,
       schema: schemaOf(schema),
-      broker: { service, embedded: false },
+      broker,
       request: echo,
       message: keepMessage,
     });
   },
   async put([name = "", ...rest]) {
+    const stream = streamOf(rest);
+    if (stream !== undefined) {
+      if (server!.streams.includes(name)) await server!.replaceStream(name, stream);
+      else await server!.addStream(name, stream);
+      return;
+    }
     if (server!.regions.includes(name)) await server!.replace(name, optionsOf(rest));
     else await server!.add(name, optionsOf(rest));
   },
@@ -175,6 +219,69 @@ const commands: Readonly<Record<string, Command>> = {
     await to.request(""); // comes after the messages, which are taken at once
   },
   taken: () => `${taken} ${last}`,
+  loan: ([name = "", kind]) => keepLoan(server!.stream(name).loan({ revoke: kind === "revoke" })),
+  async loan_wait([name = "", milliseconds], say) {
+    const timeout = Number(milliseconds);
+    const loan = server!.stream(name).loanAsync(timeout < 0 ? {} : { timeout });
+    say("parked");
+    return keepLoan(await loan);
+  },
+  fill([, loan = "", byte]) {
+    found(loans.get(loan)).view(Uint8Array).fill(Number(byte));
+  },
+  publish([, loan = "", byteLength, timestamp, record]) {
+    return found(loans.get(loan)).publish({
+      byteLength: Number(byteLength),
+      timestamp: Number(timestamp),
+      record: new Uint8Array(64).fill(Number(record)),
+    });
+  },
+  unloan([, loan = ""]) {
+    found(loans.get(loan))[Symbol.dispose]();
+  },
+  readers: ([name = ""]) => server!.stream(name).readers,
+  async stream([name = "", id = "", order]) {
+    const reader = await client!.stream(name, { order: order === "every" ? "every" : "newest", spin: 0 });
+    readers.set(id, reader);
+    return `${reader.generation} ${reader.byteLength} ${reader.slots}`;
+  },
+  frame([id = ""]) {
+    try {
+      return tell(found(readers.get(id)).waitSync({ timeout: 0, spin: 0 }));
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "TimeoutError") return "none";
+      throw error;
+    }
+  },
+  async await([id = "", how], say) {
+    const reader = found(readers.get(id));
+    if (how === "futex") {
+      say("parked");
+      return tell(reader.waitSync({ spin: 0 }));
+    }
+    const next = reader[Symbol.asyncIterator]().next();
+    say("parked");
+    const { value } = await next;
+    if (value === undefined) throw new Refusal("closed");
+    return tell(value);
+  },
+  look([, id = ""]) {
+    const lease = found(leases.get(id));
+    const bytes = lease.view(Uint8Array);
+    const [first, last] = [bytes[0], bytes[bytes.length - 1]];
+    return `${lease.valid ? "valid" : "revoked"} ${first} ${last}`;
+  },
+  release([, id = ""]) {
+    found(leases.get(id)).release();
+  },
+  async shut([id = ""]) {
+    await found(readers.get(id)).close();
+  },
+  async follow([id = ""]) {
+    const reader = found(readers.get(id));
+    await reader.follow();
+    return reader.generation;
+  },
   unlock([name = ""]) {
     guards.get(name)?.unlock();
     guards.delete(name);
@@ -243,6 +350,8 @@ function codeOf(error: unknown): string {
   }
   if (error instanceof RemoteError) return "handler";
   if (error instanceof PeerGoneError) return "gone";
+  if (error instanceof NoSlotError) return ["no_slot", ...error.pids].join(" ");
+  if (error instanceof DOMException && error.name === "InvalidStateError") return "replaced";
   if (error instanceof Deno.errors.NotFound) return "not_found";
   if (error instanceof Deno.errors.NotCapable) return "read_only";
   if (error instanceof DOMException && error.name === "TimeoutError") return "timeout";

@@ -13,6 +13,7 @@ import { rangeTests } from "./link/ranges.ts";
 import { openingTests } from "./link/opening.ts";
 import { IMPLEMENTATIONS } from "./link/parties.ts";
 import { serverTests } from "./link/servers.ts";
+import { streamClientTests, streamServerTests } from "./link/stream_sides.ts";
 import { streamTests } from "./link/streams.ts";
 import { waitingTests } from "./link/waits.ts";
 
@@ -30,8 +31,11 @@ const tests = [
   ...streamTests,
 ];
 
+const allServerTests = [...serverTests, ...streamServerTests];
+const allClientTests = [...clientTests, ...streamClientTests];
+
 for (const implementation of IMPLEMENTATIONS) {
-  for (const [side, sideTests] of [["server", serverTests], ["client", clientTests]] as const) {
+  for (const [side, sideTests] of [["server", allServerTests], ["client", allClientTests]] as const) {
     for (const { name, run } of sideTests) {
       Deno.test({
         name: `link, ${implementation.name} ${side}: ${name}`,

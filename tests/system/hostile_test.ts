@@ -3,7 +3,7 @@ import { connect, serve } from "../../mod.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import { load } from "../../ffi/load.ts";
 import { Mapping } from "../../src/memory/mod.ts";
-import { LOCK_BYTES, SERVER_BYTES } from "../../src/link/layout.ts";
+import { LAYOUT_VERSION, LOCK_BYTES, SERVER_BYTES } from "../../src/link/layout.ts";
 import {
   Connection,
   FileDescriptor,
@@ -37,6 +37,7 @@ function anything(next: (below: number) => number, shared: readonly XpcValue[], 
     "lookup",
     "join",
     "open",
+    "stream",
     "bell",
     "describe",
     "com.example.x",
@@ -64,7 +65,7 @@ function anything(next: (below: number) => number, shared: readonly XpcValue[], 
 /** A request with some of the keys that are looked at, and others. */
 function message(next: (below: number) => number, shared: readonly XpcValue[], depth = 0): XpcRecord {
   const keys = ["op", "name", "endpoint", "policy", "after", "wait", "id", "min", "max", "generation"];
-  keys.push("version", "layout", "schema", "words", "bell", "index", "whatever");
+  keys.push("version", "layout", "schema", "words", "bell", "index", "leases", "reader", "whatever");
   const record: Record<string, XpcValue> = {};
   for (let count = next(6); count > 0; count--) {
     record[keys[next(keys.length)] ?? ""] = anything(next, shared, depth);
@@ -81,6 +82,8 @@ function message(next: (below: number) => number, shared: readonly XpcValue[], d
     "status",
     "open",
     "bell",
+    "stream",
+    "stream_close",
   ];
   if (depth === 0 && next(4) > 0) record["op"] = ops[next(ops.length)] ?? "";
   return record;
@@ -130,7 +133,8 @@ Deno.test("a server survives 10,000 random messages, and its clients notice noth
   const broker = { service: brokerName() };
   const name = uniqueName("service");
   const regions = { frame: { byteLength: 4096 }, mask: { byteLength: 4096, clients: "read" as const } };
-  await using server = await serve(name, { regions, broker });
+  const streams = { stream: { byteLength: 4096 } }; // named as one of the words that are sent
+  await using server = await serve(name, { regions, streams, broker });
   await using client = await connect(name, { broker });
   const frame = await client.open("frame");
   await using lookup = await Connection.toService(broker.service);
@@ -141,7 +145,7 @@ Deno.test("a server survives 10,000 random messages, and its clients notice noth
   using shared = words.share();
   await bombard(
     () => Connection.toEndpoint(endpoint),
-    () => ({ op: "hello", min: 1n, max: 1n, layout: 2n, schema: null, words: shared }),
+    () => ({ op: "hello", min: 1n, max: 1n, layout: BigInt(LAYOUT_VERSION), schema: null, words: shared }),
   );
   endpoint[Symbol.dispose]();
   assertEquals(server.clients, 1);

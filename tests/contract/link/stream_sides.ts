@@ -44,7 +44,8 @@ async function publish(server: Party): Promise<number> {
 /** What every server does. */
 export const streamServerTests: readonly SideTest[] = [
   {
-    name: "stream and stream_close are refused before hello, and where a key is missing, wrong or out of range",
+    name:
+      "stream and stream_close are refused before hello, and where a key is missing, wrong or out of range",
     run: (implementation) =>
       serving(implementation, async (client, server) => {
         using mapping = await Mapping.create(LEASES_BYTES);
@@ -266,7 +267,7 @@ export const streamClientTests: readonly SideTest[] = [
         const { op, name, leases } = server.operations("stream").at(-1)!;
         assertEquals([op, name], ["stream", "video"]);
         assertInstanceOf(leases, SharedMemory);
-        assertEquals(await client.run("take", "r"), ["none"]);
+        assertEquals(await client.run("frame", "r"), ["none"]);
         await client.run("shut", "r");
         await until(() => server.operations("stream_close").some(({ reader }) => reader === 1n));
       }),
@@ -308,37 +309,37 @@ export const streamClientTests: readonly SideTest[] = [
         const n = new Words(newest);
         const e = new Words(every);
         assertEquals([n.load64(0), e.load64(0)], [0n, 5n]);
-        const [lease = "", ...told] = await client.run("take", "n");
+        const [lease = "", ...told] = await client.run("frame", "n");
         assertEquals(told.slice(0, 3), ["5", "0", "100"]);
         assertEquals([n.load64(leaseAt(1)), e.load64(leaseAt(1))], [5n, 0n]);
         // A frame that is marked is as it was to those who lease it, and no other leases it.
         put(1, 5n | 1n << 63n);
         assertEquals((await client.run("look", "n", lease))[0], "valid");
-        assertEquals(await client.run("take", "e"), ["none"]);
+        assertEquals(await client.run("frame", "e"), ["none"]);
         assertEquals(e.load64(leaseAt(1)), 0n);
         put(1, 5n);
-        assertEquals((await client.run("take", "e"))[1], "5");
+        assertEquals((await client.run("frame", "e"))[1], "5");
         assertEquals([e.load64(0), e.load64(leaseAt(1))], [6n, 5n]);
         announce(0, 7n);
         put(2, 6n);
-        assertEquals((await client.run("take", "e"))[1], "6");
-        assertEquals((await client.run("take", "n")).slice(1, 3), ["7", "1"]);
+        assertEquals((await client.run("frame", "e"))[1], "6");
+        assertEquals((await client.run("frame", "n")).slice(1, 3), ["7", "1"]);
         await client.run("release", "n", lease);
         assertEquals([n.load64(leaseAt(1)), n.load64(leaseAt(0))], [0n, 7n]);
         // Whatever else stands there is no frame.
         const wild = [255n, 2n ** 60n * 256n, 2n ** 64n - 1n, 9n * 256n + 3n, 9n * 256n + 255n, 8n * 256n];
         for (const value of wild) {
           Atomics.store(words, 0, value);
-          assertEquals(await client.run("take", "n"), ["none"], `${value}`);
+          assertEquals(await client.run("frame", "n"), ["none"], `${value}`);
         }
         for (const value of [2n ** 53n, 2n ** 60n, 2n ** 64n - 1n, 1n << 63n]) {
           for (const slot of [0, 1, 2]) put(slot, value);
-          assertEquals(await client.run("take", "e"), ["none"], `${value}`);
+          assertEquals(await client.run("frame", "e"), ["none"], `${value}`);
         }
         // A length beyond the slot's is the slot's.
         announce(2, 10n);
         Atomics.store(words, sequenceAt(2) / 8 + 1, 2n ** 60n);
-        const answer = await client.run("take", "n");
+        const answer = await client.run("frame", "n");
         assertEquals(answer.slice(1, 3), ["10", "2"]);
         assertEquals((await client.run("look", "n", answer[0]!))[0], "valid");
         await client.kill();

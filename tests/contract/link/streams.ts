@@ -127,7 +127,10 @@ export const streamTests: readonly PairTest[] = [
       await using stage = await Stage.set(pair, 3, "every");
       const { server, client } = stage;
       for (let number = 1; number <= 3; number++) {
-        assertEquals(await stage.publish(number, (await server.run("loan_wait", "video", 60_000))[0]), number);
+        assertEquals(
+          await stage.publish(number, (await server.run("loan_wait", "video", 60_000))[0]),
+          number,
+        );
       }
       assertEquals(await server.refused("loan_wait", "video", 1), "timeout");
       for (let number = 1; number <= 12; number++) {
@@ -189,7 +192,8 @@ export const streamTests: readonly PairTest[] = [
     },
   })),
   {
-    name: "stream: a writer that waits for a slot is woken by a release, by a reader that closes, and by a death",
+    name:
+      "stream: a writer that waits for a slot is woken by a release, by a reader that closes, and by a death",
     async run(pair): Promise<void> {
       await using stage = await Stage.set(pair, 2);
       const { server, client } = stage;

@@ -5,7 +5,7 @@
  */
 
 /** The longest, in bytes. */
-export const LONGEST = 1000;
+const LONGEST = 1000;
 
 /** The message of a number. */
 export function messageOf(number: number): Uint8Array<ArrayBuffer> {

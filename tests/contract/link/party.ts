@@ -140,11 +140,12 @@ const commands: Readonly<Record<string, Command>> = {
       if (stream === undefined) regions[rest[at]!] = optionsOf(words);
       else streams[rest[at]!] = stream;
     }
+    const broker = { service, embedded: false };
     server = await serve(name, {
       regions,
       streams,
       schema: schemaOf(schema),
-      broker: { service, embedded: false },
+      broker,
       request: echo,
       message: keepMessage,
     });

@@ -25,6 +25,12 @@ const LONGEST_HOLD = 8;
 /** How long word of a lost connection may take: a lock that went with it is another's by right. */
 const WORD_OF_LOSS = 3000;
 
+/**
+ * How long a turn may take, in milliseconds. Where the server is gone, nobody notices the death of another client that
+ * holds the lock: the README says so, and to lock with a timeout.
+ */
+const LONGEST_WAIT = 15_000;
+
 const signal = AbortSignal.timeout(CONNECT_BOUND);
 const client = await onceThereIsABroker(() => connect(name, { broker, signal }));
 const me = BigInt(id);
@@ -48,12 +54,24 @@ async function work(): Promise<void> {
 
 async function turn(frame: WritableRegion): Promise<void> {
   {
-    using guard = await frame.mutex.lock({ signal: stop.signal });
+    using guard = await lock(frame);
+    if (guard === undefined) return;
     await hold(frame, guard);
   }
   turns++;
   for (const look of watchers) look();
   await pause(1);
+}
+
+/** The lock, or `undefined` if it has died with a server that is gone. */
+async function lock(frame: WritableRegion): Promise<LockGuard | undefined> {
+  try {
+    return await frame.mutex.lock({ signal: stop.signal, timeout: LONGEST_WAIT });
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== "TimeoutError") throw error;
+    if (!frame.orphaned) violated(`the lock was not to be had in ${LONGEST_WAIT} ms`);
+    return undefined;
+  }
 }
 
 async function hold(frame: WritableRegion, guard: LockGuard): Promise<void> {

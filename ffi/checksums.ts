@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "914e173661c7c20f31e418d3ffa9563d0309d474dd4024876653603643970d85",
-    byteLength: 81424,
+    sha256: "ccf0cdb0930aed92a43634a9cdcfd3cf244fe8e316a5e69797c1abd0979ec932",
+    byteLength: 99488,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "3d1ba68767df89c24565a949ee03d50e1fff8228dbade3a07238f59570ec809b",
-    byteLength: 45470,
+    sha256: "58a83fd934ccf45ffd7db37a772302328016ba02a829e92b898e403e5c8472b4",
+    byteLength: 55214,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "115af5b3e2bc96c2a3942bb4978c47893f53c679192a64c7688e62a1c7ecf79f",
-    byteLength: 124784,
+    sha256: "191eaa84ee12874220748b79a5c505f224fb8ee79aff80028c251aac9d49d04b",
+    byteLength: 137216,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a319cbeee453ab074662ccc34b88fe24967e40063b52149cccb7d93082f224bf",
-    byteLength: 126992,
+    sha256: "a4a0d9523f57e30c34b3e0653355827861ca6ef1b4d4b21bae83d5eb83d71d33",
+    byteLength: 137616,
   },
 };

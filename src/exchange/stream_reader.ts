@@ -277,8 +277,12 @@ class Frames implements AsyncIterableIterator<FrameLease, undefined, void> {
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#pending = this.#wait().then((found) => this.#resultOf(found)).finally(() => {
+    this.#pending = this.#wait().then((found) => {
       this.#pending = undefined;
+      return this.#resultOf(found);
+    }, (error) => {
+      this.#pending = undefined;
+      throw error;
     });
     return this.#pending;
   }

@@ -62,34 +62,48 @@ export class Waits {
    * @returns what was found
    * @throws {DOMException} `TimeoutError`, the signal's reason, or the error that ended the waits
    */
-  async until<T>(look: () => T | undefined, options: UntilOptions): Promise<T> {
+  until<T>(look: () => T | undefined, options: UntilOptions): Promise<T> {
     const { doing, milliseconds, spin, signal, slept } = options;
-    this.check(); // before any word is read: they may be unmapped
     let isOver = false;
     const lookOnce = (): T | undefined => {
-      this.check();
+      this.check(); // before any word is read: they may be unmapped
       signal?.throwIfAborted();
       const found = look();
       if (found === undefined && isOver) throw timeoutError(doing, milliseconds);
       return found;
     };
-    let found = this.#spin(lookOnce, spin);
-    if (found !== undefined) return found;
-    let parking: Parking<T> | undefined;
-    const stopTimer = startTimer(milliseconds < 0 ? Infinity : milliseconds, () => {
-      isOver = true;
-      parking?.check();
-    });
+    // Not an async function: each of its steps would come between the wake and whoever waits.
     try {
-      while (found === undefined) {
-        this.check();
-        parking = new Parking({ ...this.#place, life: this.#life }, this.#revision(), lookOnce, signal);
-        if (!parking.over) slept?.();
-        found = await parking.promise;
-      }
-      return found;
-    } finally {
-      stopTimer();
+      this.check();
+      const found = this.#spin(lookOnce, spin);
+      if (found !== undefined) return Promise.resolve(found);
+      if (milliseconds < 0) return this.#park(lookOnce, signal, slept);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    let check = (): void => {};
+    const stopTimer = startTimer(milliseconds, () => {
+      isOver = true;
+      check();
+    });
+    return this.#park(lookOnce, signal, slept, (parking) => check = parking.check).finally(stopTimer);
+  }
+
+  /** Parks, again and again, until there is something. */
+  #park<T>(
+    look: () => T | undefined,
+    signal: AbortSignal | undefined,
+    slept: (() => void) | undefined,
+    parked?: (parking: Parking<T>) => void,
+  ): Promise<T> {
+    try {
+      this.check();
+      const parking = new Parking({ ...this.#place, life: this.#life }, this.#revision(), look, signal);
+      parked?.(parking);
+      if (!parking.over) slept?.();
+      return parking.promise.then((found) => found ?? this.#park(look, signal, slept, parked));
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 

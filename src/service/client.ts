@@ -587,6 +587,7 @@ export class Client extends TypedEventTarget<ClientEvents> implements AsyncDispo
     this.#messages.close();
     await this.#link.catch(() => {}); // told to those who waited for it
     await Promise.all([...this.#links].map((link) => link.close()));
+    this.#messages.gate.close();
     await this.#broker.release();
     this.#connected = false;
     this.#current = undefined;

@@ -4,16 +4,22 @@
  */
 export class Gate {
   readonly #opened = Promise.withResolvers<void>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #state: "closed" | "opening" | "open" = "closed";
 
   /** Opens, once the promises that were settled before have called back. Idempotent. */
   open(): void {
     if (this.#state !== "closed") return;
     this.#state = "opening";
-    setTimeout(() => {
+    this.#timer = setTimeout(() => {
       this.#state = "open";
       this.#opened.resolve();
     }, 0);
+  }
+
+  /** Stays as it is. What waits for it belongs to connections that are about to end. */
+  close(): void {
+    clearTimeout(this.#timer);
   }
 
   /** Does something: at once, or as soon as it is open. */

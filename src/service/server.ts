@@ -477,6 +477,7 @@ export class Server implements AsyncDisposable {
   async #close(error: Error | undefined): Promise<void> {
     this.#broker.remove(this.#listener);
     await this.#host.close();
+    this.#peers.gate.close();
     // After the connections: who looks it up now waits for the next server instead of finding a dead one. Releasing
     // the broker's connection would unregister too, but it may be shared.
     if (this.#generation > 0) {

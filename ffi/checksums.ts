@@ -29,12 +29,12 @@ export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "191eaa84ee12874220748b79a5c505f224fb8ee79aff80028c251aac9d49d04b",
-    byteLength: 137216,
+    sha256: "f011a74c9b84168a7f57a5f611d5caef027fc6628ccf18c555096eb190392738",
+    byteLength: 137920,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a4a0d9523f57e30c34b3e0653355827861ca6ef1b4d4b21bae83d5eb83d71d33",
-    byteLength: 137616,
+    sha256: "6e5fa1e4cb38829ce1a94a8b3bd3e15dce0e20d9d89d76cc54321e09c637afc4",
+    byteLength: 138368,
   },
 };

@@ -44,8 +44,15 @@ async function ulimits(): Promise<Finding[]> {
   ];
 }
 
+/** Where the kernel has huge pages, `prefault` asks for them. */
 function pages(library: Library): Finding {
-  return ok("page size", sizeOf(Number(library.shim.shim_memory_page_size())));
+  const small = sizeOf(Number(library.shim.shim_memory_page_size()));
+  try {
+    const bytes = Number(Deno.readTextFileSync("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"));
+    return ok("page size", `${small}, and huge pages of ${sizeOf(bytes)} for regions with \`prefault\``);
+  } catch {
+    return ok("page size", small); // another system, or a kernel without them
+  }
 }
 
 /** Regions are memfds, which take no room here. Other programs fail when it is full, so the room is reported. */

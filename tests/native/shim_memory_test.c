@@ -141,6 +141,36 @@ static void created(void) {
   CHECK(shim_memory_physical() > 0);
 }
 
+#if defined(__linux__)
+/* Large memory begins where huge pages can, on both sides; prefaulting keeps what is in it. */
+static void aligned(void) {
+  const uint64_t huge = 2 << 20;
+  const uint64_t lengths[] = {2 * huge, 2 * huge + 1, 9 * huge - 1};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    for (int sealed = 0; sealed <= 1; sealed++) {
+      shim_mapping ours, theirs;
+      REQUIRE((sealed ? shim_memory_create_read_only : shim_memory_create)(lengths[i], &ours) == 0);
+      CHECK((uintptr_t)ours.address % huge == 0 && ours.mapped >= lengths[i]);
+      char *bytes = ours.address;
+      bytes[0] = 'a';
+      bytes[lengths[i] - 1] = 'z';
+      CHECK(shim_memory_prefault(ours.address, lengths[i], true) == 0);
+      xpc_object_t object =
+        sealed ? xpc_fd_create((int)ours.fd) : xpc_shmem_create(ours.address, ours.mapped);
+      REQUIRE((sealed ? shim_memory_open_read_only : shim_memory_open)(object, lengths[i], &theirs) == 0);
+      CHECK((uintptr_t)theirs.address % huge == 0);
+      CHECK(shim_memory_prefault(theirs.address, lengths[i], false) == 0);
+      const char *seen = theirs.address;
+      CHECK(seen[0] == 'a' && seen[1] == 0 && seen[lengths[i] - 1] == 'z');
+      CHECK(shim_memory_close(theirs.address, theirs.mapped) == 0);
+      CHECK(shim_memory_close(ours.address, ours.mapped) == 0);
+      if (sealed) close((int)ours.fd);
+      xpc_release(object);
+    }
+  }
+}
+#endif
+
 static void wrong_objects(void) {
   shim_mapping mapping;
   xpc_object_t number = xpc_int64_create(1);
@@ -323,6 +353,9 @@ static void nothing_left(void) {
 
 const struct test tests[] = {
   {"memory: both sides see what is written, and its true length", created},
+#if defined(__linux__)
+  {"memory: large memory lies where huge pages can", aligned},
+#endif
   {"memory: only the right objects", wrong_objects},
   {"memory: read-only is the kernel's word", read_only},
   {"memory: descriptors that could change or fault are refused", refused},

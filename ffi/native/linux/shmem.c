@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "../include/huge_pages.h"
 #include "../include/pages.h"
 #include "internal.h"
 
@@ -49,7 +50,7 @@ void *xpc_linux_shmem_allocate(size_t length) {
     xpc_close(fd);
     return NULL;
   }
-  void *address = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void *address = map_shared(rounded, PROT_READ | PROT_WRITE, fd);
   if (address == MAP_FAILED) {
     xpc_close(fd);
     return NULL;
@@ -157,7 +158,7 @@ size_t xpc_shmem_map(xpc_object_t xshmem, void **region) {
     errno = error;
     return 0;
   }
-  void *address = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, shmem->memory->fd, 0);
+  void *address = map_shared(rounded, PROT_READ | PROT_WRITE, shmem->memory->fd);
   if (address == MAP_FAILED) return 0;
   *region = address;
   return rounded;

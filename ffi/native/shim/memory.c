@@ -10,6 +10,7 @@
 
 #include <xpc/xpc.h>
 
+#include "../include/huge_pages.h"
 #include "../include/pages.h"
 #include "internal.h"
 
@@ -31,6 +32,9 @@
 #endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
 #endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -76,7 +80,7 @@ int shim_memory_create_read_only(uint64_t length, shim_mapping *mapping) {
   if (fd < 0) return -errno;
   void *address = MAP_FAILED;
   if (ftruncate(fd, (off_t)mapped) == 0) {
-    address = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    address = map_shared(mapped, PROT_READ | PROT_WRITE, fd);
   }
   /* After the seal no new mapping can be writable; ours stays. A read-only descriptor alone would not do:
    * it can be opened again for writing through /proc. */
@@ -173,7 +177,11 @@ int shim_memory_open_read_only(void *object, uint64_t length, shim_mapping *mapp
   if (fd < 0) return errno == EMFILE || errno == ENFILE ? -errno : -EBADF;
   int error = check_descriptor(fd, mapped);
   if (error == 0) {
+#if defined(__linux__)
+    void *address = map_shared(mapped, PROT_READ, fd);
+#else
     void *address = mmap(NULL, mapped, PROT_READ, MAP_SHARED, fd, 0);
+#endif
     if (address == MAP_FAILED) {
       error = -errno;
     } else {
@@ -201,12 +209,36 @@ static uint64_t count_absent(void *address, size_t mapped) {
 }
 #endif
 
+#if defined(__linux__)
+/* What one huge page may take on average, in nanoseconds: as small pages, 2 MiB take about as long. The kernel takes
+ * much longer where it has to move other memory out of the way first; a few such pages are tolerated. */
+#define HUGE_PATIENCE 2000000u
+#define HUGE_SLOW_PAGES 16u
+
+/*
+ * Has the kernel make huge pages, as long as it has some at hand. One byte of each is touched first, since only pages
+ * that there are can be collapsed; all small pages would take ten times as long. What is left becomes small pages
+ * afterwards. Needs no setting of the system: a collapse that a process asks for is allowed since Linux 6.1.
+ */
+static void collapse(char *address, size_t mapped) {
+  if ((uintptr_t)address % HUGE_PAGE != 0) return;
+  uint64_t begin = shim_now();
+  uint64_t pages = HUGE_SLOW_PAGES;
+  for (size_t done = 0; mapped - done >= HUGE_PAGE; done += HUGE_PAGE, pages++) {
+    (void)__atomic_fetch_or((volatile uint8_t *)address + done, 0, __ATOMIC_RELAXED);
+    if (madvise(address + done, HUGE_PAGE, MADV_COLLAPSE) != 0) return;
+    if (shim_now() - begin > pages * HUGE_PATIENCE) return;
+  }
+}
+#endif
+
 int shim_memory_prefault(void *address, uint64_t length, bool writable) {
   size_t mapped = whole_pages(length);
   if (mapped == 0) return -EINVAL;
 #if defined(__linux__)
   /* The kernel would not refuse, but kill a process of the control group. */
   if (count_absent(address, mapped) > shim_cgroup_available()) return -ENOMEM;
+  if (writable && mapped >= HUGE_ENOUGH) collapse(address, mapped);
   if (madvise(address, mapped, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0) return 0;
   if (errno != EINVAL) return -ENOMEM; /* EINVAL: a kernel before 5.14, which has to be shown each page */
 #endif

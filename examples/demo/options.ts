@@ -48,7 +48,7 @@ Usage: deno task demo [options]
   --regions 8        how many streams, or regions, 1 to 255
   --size 100MiB      the length of a frame: bytes, or with KiB, MiB, GiB, KB, MB, GB.
                      Without it, less where the memory is short
-  --slots 3          how many frames a stream has room for, 3 to 64
+  --slots 3          how many frames a stream has room for, 3 to 64; 4 or more with --kill broker
   --seconds 5        how long frames are written, 0.2 to 3600
   --kill VICTIM      kill -9 half-way: writer, reader or broker
   --broker embedded  or swift: the agent, as XPC_SHMEM_AGENT names it
@@ -90,9 +90,15 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (!(Number.isInteger(regions) && regions >= 1 && regions <= 255)) {
     throw new UsageError(`Cannot share ${regions} regions: want 1 to 255`);
   }
-  const slots = numberOf("slots", flags.slots ?? "3");
-  if (!(Number.isInteger(slots) && slots >= 3 && slots <= 64)) {
-    throw new UsageError(`Cannot use ${slots} slots: want 3 (one to write, the newest, one to read) to 64`);
+  const kill = flags.kill === undefined ? undefined : oneOf("kill", flags.kill, VICTIMS);
+  // Where the broker dies, a third process finds the server and reads, too.
+  const readers = kill === "broker" ? 2 : 1;
+  const least = 2 + readers;
+  const slots = numberOf("slots", flags.slots ?? `${least}`);
+  if (!(Number.isInteger(slots) && slots >= least && slots <= 64)) {
+    throw new UsageError(
+      `Cannot use ${slots} slots: want ${least} (one to write, the newest, ${readers} to read) to 64`,
+    );
   }
   return {
     mode: oneOf("mode", flags.mode ?? "stream", MODES),
@@ -102,7 +108,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     slots,
     seconds,
     json: flags.json,
-    kill: flags.kill === undefined ? undefined : oneOf("kill", flags.kill, VICTIMS),
+    kill,
     broker: oneOf("broker", flags.broker ?? "embedded", ["embedded", "swift"]),
   };
 }

@@ -11,7 +11,8 @@
  * ({@linkcode Region.changes}) and, where its clients may write, a {@linkcode Mutex}. A service may have locks of its own,
  * too: see {@linkcode Lock}.
  * Where the writer must never wait for a reader, it serves a stream: a {@linkcode StreamWriter} loans slots that nobody
- * reads and publishes frames; a {@linkcode StreamReader} leases them.
+ * reads and publishes frames; a {@linkcode StreamReader} leases them. For many small messages it serves a
+ * {@linkcode Channel}, which is a pair of rings for each client.
  *
  * @example The server writes
  * ```ts
@@ -64,16 +65,21 @@
  * | On Windows | Here |
  * | --- | --- |
  * | `CreateFileMapping` | {@linkcode serve}, {@linkcode Server.add} |
- * | `OpenFileMapping` | {@linkcode connect}, {@linkcode Client.open} |
+ * | `OpenFileMapping` | {@linkcode connect} (at once: `wait: false`), {@linkcode Client.open} |
+ * | a mapping lives while anyone has a handle | {@linkcode serve} with `adopt`, {@linkcode join} with `takeOver` |
  * | `MapViewOfFile` | `region.view(Float32Array, byteOffset, length)` |
  * | `UnmapViewOfFile`, `CloseHandle` | `region.close()`, or `await using` |
  * | `CreateMutex`, `WaitForSingleObject`, `WAIT_ABANDONED` | `region.mutex.lock({ timeout })`, `guard.abandoned` |
  * | `ReleaseMutex` | `guard.unlock()`, or `using` |
- * | `CreateMutex`, `CreateSemaphore`, `CreateEvent` | `serve(name, { locks })`, {@linkcode Client.lock} |
- * | `WaitForMultipleObjects` | {@linkcode waitAny} |
  * | `SetEvent`, `WaitForSingleObject` | `region.commit()`, `region.changes()`, `region.waitSync()` |
- * | `WM_COPYDATA`, a named pipe beside the mapping | {@linkcode Client.request}, {@linkcode Client.send}, {@linkcode Server.peers} |
+ * | `WM_COPYDATA`, a named pipe beside the mapping | {@linkcode Client.request}, {@linkcode Client.send}, {@linkcode Server.peers}, {@linkcode Client.channel} |
  * | looking for a mapping by its name | {@linkcode exists}, {@linkcode list}, {@linkcode watch} |
+ * | `CreateMutex`, apart from any memory | `locks: { device: "mutex" }`, {@linkcode Client.lock} |
+ * | `CreateSemaphore`, `ReleaseSemaphore` | `{ semaphore: 4 }`, {@linkcode Semaphore.acquire}, `guard.unlock()` |
+ * | `CreateEvent`, `SetEvent`, `ResetEvent` | `{ event: "manual" }` or `"auto"`, {@linkcode LockEvent.set}, {@linkcode LockEvent.reset} |
+ * | `SRWLOCK`, which is for one process | `"rwlock"`, {@linkcode RwLock.read}, {@linkcode RwLock.write} |
+ * | `WaitForMultipleObjects` | {@linkcode waitAny}, {@linkcode waitAnySync} |
+ * | several mappings by turns, so that nobody waits | {@linkcode Server.stream}, {@linkcode Client.stream} |
  *
  * @module
  */

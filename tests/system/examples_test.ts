@@ -8,9 +8,9 @@ class Script implements AsyncDisposable {
   readonly #lines: ReadableStreamDefaultReader<string>;
 
   /** Starts a script in a runtime directory of its own, so that its name clashes with nobody's. */
-  constructor(path: string, runtime: string) {
+  constructor(path: string, options: string[], runtime: string) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", new URL(`../../examples/${path}`, import.meta.url).href],
+      args: ["run", "-A", "--quiet", new URL(`../../examples/${path}`, import.meta.url).href, ...options],
       env: { XDG_RUNTIME_DIR: runtime },
       stdout: "piped",
       stderr: "inherit",
@@ -62,13 +62,16 @@ class Script implements AsyncDisposable {
   }
 }
 
+/** Runs a script with arguments. */
+type Start = (path: string, ...options: string[]) => Script;
+
 /** Defines a test of an example: `start` runs one of its scripts, which ends with the test at the latest. */
-function example(name: string, test: (start: (path: string) => Script) => Promise<void>): void {
+function example(name: string, test: (start: Start) => Promise<void>): void {
   Deno.test(`example ${name}`, async () => {
     await using stack = new AsyncDisposableStack();
     const runtime = await Deno.makeTempDir(); // mode 0700
     stack.defer(() => Deno.remove(runtime, { recursive: true }));
-    await test((path) => stack.use(new Script(path, runtime)));
+    await test((path, ...options) => stack.use(new Script(path, options, runtime)));
   });
 }
 
@@ -211,22 +214,71 @@ for (const first of ["server.ts", "client.ts"]) {
 }
 
 for (const first of ["server.ts", "client.ts"]) {
-  example(`commands: requests are answered, messages come, ${first} first`, async (start) => {
+  example(`windows_port: two apps share eight blocks, ${first} first`, async (start) => {
     const second = first === "server.ts" ? "client.ts" : "server.ts";
-    const scripts = [start(`commands/${first}`), start(`commands/${second}`)];
+    const scripts = [first, second].map((script) => start(`windows_port/${script}`, "1"));
     const [server, client] = first === "server.ts" ? scripts : scripts.reverse();
-    assertEquals(await client!.rest(), [
-      "the frame is full of 42",
-      "the player is at 42",
-      "RangeError: Cannot seek to 1000: there are 100 frames",
-    ]);
-    assertEquals(await server!.rest(), [
-      "remote control seeks to 42",
-      "remote control says bye",
-      "the player ended: in order",
-    ]);
+    const rounds = [1, 2, 3];
+    assertEquals(await client!.rest(), rounds.map((round) => `round ${round}: 8 of 8 blocks are full`));
+    assertEquals(
+      await server!.rest(),
+      rounds.map((round) => `round ${round}: 8 of 8 blocks of ${2 ** 20} bytes were answered`),
+    );
   });
 }
+
+example("windows_port: a client dies with a mutex, and the next goes on", async (start) => {
+  const server = start("windows_port/server.ts", "1");
+  start("windows_port/client.ts", "--crash");
+  assertEquals(await server.line(), "the client died in block 3");
+  assertEquals(await server.line(), `round 1: 3 of 8 blocks of ${2 ** 20} bytes were answered`);
+  assertEquals(await start("windows_port/client.ts").rest(), [
+    "round 2: 8 of 8 blocks are full",
+    "round 3: 8 of 8 blocks are full",
+  ]);
+  assertEquals((await server.rest()).length, 2);
+});
+
+for (const first of ["collector", "sensors"]) {
+  example(`telemetry: a table has each reading of six sensors, ${first} first`, async (start) => {
+    const names = Array.from({ length: 6 }, (_, number) => `sensor ${number}`);
+    const startSensors = () => names.map((name) => start("telemetry/sensor.ts", name, "500"));
+    const early = first === "sensors" ? startSensors() : [];
+    const collector = start("telemetry/collector.ts");
+    const viewer = start("telemetry/viewer.ts");
+    const sensors = first === "sensors" ? early : startSensors();
+    await Promise.all(sensors.map(async (sensor, number) => {
+      assertEquals(await sensor.rest(), [`${names[number]} sent 500 readings`]);
+    }));
+    // What a sensor sent before it ended is in the table.
+    for (const _ of names) {
+      assertMatch(await collector.until(/ left /), /^sensor \d left after 500 readings$/);
+    }
+    const table = new Map<string, string>();
+    while (names.some((name) => table.get(name) !== "500 readings from 20 to 24.5, 0 lost, offline")) {
+      const [name = "", row = ""] = (await viewer.line()).split(": ");
+      table.set(name, row);
+    }
+  });
+}
+
+example("telemetry: the row of a sensor that is killed goes offline", async (start) => {
+  const collector = start("telemetry/collector.ts");
+  const viewer = start("telemetry/viewer.ts");
+  const [oven, door] = ["oven", "door"].map((name) => start("telemetry/sensor.ts", name));
+  await viewer.until(/^oven: .* now /);
+  await viewer.until(/^door: .* now /);
+  await oven![Symbol.asyncDispose](); // kill -9
+  await viewer.until(/^oven: .*, 0 lost, offline$/);
+  await viewer.until(/^door: .*, 0 lost, now /);
+  start("telemetry/sensor.ts", "oven");
+  await viewer.until(/^oven: .*, 0 lost, now /);
+  await collector[Symbol.asyncDispose]();
+  assertEquals(await door!.rest(), ["the collector is gone"]);
+  start("telemetry/collector.ts");
+  start("telemetry/sensor.ts", "lamp");
+  await viewer.until(/^lamp: /); // the table of the next collector
+});
 
 example("worker: a worker waits with waitSync()", async (start) => {
   assertEquals(await start("worker/main.ts").rest(), [

@@ -108,6 +108,8 @@ export class Waits {
       const found = look();
       if (found !== undefined) return found;
       if (gone !== null && shim.shim_word_load(gone) !== 0) {
+        const last = look(); // what came between the look and the end
+        if (last !== undefined) return last;
         this.#life.ended ??= { error: goneError(name, this.#other) };
         continue;
       }

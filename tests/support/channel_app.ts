@@ -39,6 +39,17 @@ const calls: Calls = {
       if (!channel!.send(channel!.receiveSync({ timeout: 30_000 }))) throw new Error("no room for an echo");
     }
   },
+  /** Says that it is there, and blocks its thread until the channel ends; how it ended, after how many messages. */
+  receiveToEnd() {
+    channel!.send(new Uint8Array([1]));
+    for (let count = 0;; count++) {
+      try {
+        channel!.receiveSync({ timeout: 60_000 });
+      } catch (error) {
+        return `${(error as Error).name} after ${count}`;
+      }
+    }
+  },
   async close() {
     await channel!.close();
   },

@@ -1,11 +1,8 @@
 /** Channels: messages through memory, within a process and across processes. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Channel, type Client, connect, PeerGoneError, serve, type Server } from "../../mod.ts";
-import { load } from "../../ffi/load.ts";
 import { messageOf, numberOf } from "../support/channel_messages.ts";
 import { App, brokerName, ownBroker, uniqueName } from "../support/process.ts";
-
-await load();
 
 /** A server and a client in this process, and both ends of a channel. */
 interface Both extends AsyncDisposable {

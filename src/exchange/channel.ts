@@ -9,6 +9,7 @@ import {
   type SyncWaitOptions,
   type WaitOptions,
 } from "../sync/waiting.ts";
+import { type Waitable, type WaitSource, waitSource } from "../sync/wait_source.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 /** Options of {@linkcode Channel.messages}. */
@@ -34,7 +35,7 @@ export type ChannelMessagesOptions = Pick<WaitOptions, "signal" | "spin">;
  * }
  * ```
  */
-export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable {
+export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable, Waitable {
   /** Its name. */
   readonly name: string;
   /** The bytes of the ring in each direction; a message has at most half of them. */
@@ -165,6 +166,11 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
   /** The same as {@linkcode messages}, without options. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined, void> {
     return this.messages();
+  }
+
+  /** @internal For `waitAny()`. */
+  [waitSource](): WaitSource {
+    return this.#linked.source();
   }
 
   /** Closes the channel for both sides. What was sent before can be received there. Idempotent. */

@@ -1,6 +1,7 @@
 import type { Address, ShimAudience } from "../../ffi/types.ts";
 import type { Mapping } from "../memory/mapping.ts";
 import { BrokenRing, EndedRing, Ring, RingRest } from "../sync/ring.ts";
+import type { WaitSource } from "../sync/wait_source.ts";
 import { type UntilOptions, Waits } from "../sync/waits.ts";
 import { generationAt, RING_HEADER_BYTES, RING_LEFT, RING_TAIL_AT } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
@@ -175,6 +176,19 @@ export class LinkedChannel implements Linked {
   /** The next message that had come when the channel ended. */
   received(): Uint8Array<ArrayBuffer> | undefined {
     return this.#rest?.shift();
+  }
+
+  /** Whether there is a message to receive; throws as {@linkcode receive}. */
+  get ready(): boolean {
+    const isReady = this.#rest === undefined && this.#use(() => this.#incoming.ready) === true;
+    if (isReady || !this.ended) return isReady;
+    if (this.#rest?.ready !== true) this.#news.check(); // throws
+    return true;
+  }
+
+  /** For one wait for several things: ready when there is a message. */
+  source(): WaitSource {
+    return this.#news.source(() => this.ready);
   }
 
   /** Ends the channel if the other side has left it. */

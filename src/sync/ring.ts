@@ -77,9 +77,15 @@ export class Ring {
     throw new BrokenRing();
   }
 
-  /** Whether the next {@linkcode receive} gives a message or throws. */
+  /**
+   * Whether the next {@linkcode receive} gives a message.
+   *
+   * @throws as {@linkcode receive}
+   */
   get ready(): boolean {
-    return this.#next(this.#handle) !== Result.notNow;
+    const length = this.#next(this.#handle);
+    if (length < 0 && length !== Result.notNow) throw troubleOf(length);
+    return length >= 0;
   }
 
   /** A copy of what could be received now; the ring is not to be used any more. */

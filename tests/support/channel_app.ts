@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { type Channel, type Client, connect } from "../../mod.ts";
+import { type Channel, type Client, connect, type StreamReader, waitAny, waitAnySync } from "../../mod.ts";
 import { answer, type Calls } from "./calls.ts";
 import { messageOf } from "./channel_messages.ts";
 
 let client: Client | undefined;
 let channel: Channel | undefined;
+let video: StreamReader | undefined;
 
 const calls: Calls = {
   async connect(p) {
@@ -48,6 +49,23 @@ const calls: Calls = {
       } catch (error) {
         return `${(error as Error).name} after ${count}`;
       }
+    }
+  },
+  async openStream() {
+    video = await client!.stream("video");
+  },
+  /** Waits for the stream and the channel; says before that it is there. What was ready, and what it had. */
+  async any(p) {
+    channel!.send(new Uint8Array([0]));
+    try {
+      const options = { timeout: 60_000, spin: 0 };
+      const items = [video!, channel!];
+      const index = p["sync"] === true ? waitAnySync(items, options) : await waitAny(items, options);
+      if (index === 1) return `channel ${channel!.receive()}`;
+      using frame = video!.latest()!;
+      return `stream ${frame.sequence}`;
+    } catch (error) {
+      return (error as Error).name;
     }
   },
   async close() {

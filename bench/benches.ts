@@ -5,6 +5,7 @@
  */
 import type { Bench } from "./row.ts";
 import { cadence } from "./rows/cadence.ts";
+import { channels } from "./rows/channels.ts";
 import { handover } from "./rows/handover.ts";
 import { layouts } from "./rows/layout.ts";
 import { mutex } from "./rows/mutex.ts";
@@ -26,6 +27,7 @@ export const BENCHES: readonly Bench[] = [
   wakes,
   handover,
   streams,
+  channels,
   cadence,
   mutex,
   ranges,

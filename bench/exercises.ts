@@ -5,6 +5,7 @@
  */
 import type { Party } from "./party.ts";
 import * as cadence from "./exercises/cadence.ts";
+import * as channels from "./exercises/channels.ts";
 import * as handover from "./exercises/handover.ts";
 import * as mutex from "./exercises/mutex.ts";
 import * as ranges from "./exercises/ranges.ts";
@@ -22,6 +23,7 @@ type Exercise = (party: Party, parameters: never) => unknown;
 /** All exercises. */
 export const EXERCISES: Readonly<Record<string, Exercise>> = {
   ...cadence,
+  ...channels,
   ...handover,
   ...mutex,
   ...ranges,

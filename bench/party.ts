@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Client, Server, StreamOptions, WritableRegion } from "../mod.ts";
+import type { ChannelOptions, Client, Server, StreamOptions, WritableRegion } from "../mod.ts";
 
 /** What both parties are told to begin with. */
 export interface Setting {
@@ -15,6 +15,8 @@ export interface Setting {
   readonly regions: Readonly<Record<string, number>>;
   /** The streams, by name; none if it is left out. */
   readonly streams?: Readonly<Record<string, StreamOptions>>;
+  /** The channels, by name; none if it is left out. */
+  readonly channels?: Readonly<Record<string, ChannelOptions>>;
 }
 
 /** What both are told when they do something together. */

@@ -29,12 +29,13 @@ async function enter(role: string, setting: Setting): Promise<Party> {
   };
   if (role === "server") {
     const regions = Object.entries(setting.regions).map(([name, byteLength]) => [name, { byteLength }]);
-    const { streams } = setting;
+    const { streams, channels } = setting;
     const server = await serve(name, {
       broker,
       request: (value) => value,
       regions: Object.fromEntries(regions),
       streams,
+      channels,
     });
     return { ...common, server, client: undefined, region: (name) => server.region(name) };
   }

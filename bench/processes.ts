@@ -100,17 +100,19 @@ export class Pair implements AsyncDisposable {
     this.client = client;
   }
 
-  /** Starts both, with these regions open in both, and streams that the server has. */
+  /** Starts both, with these regions open in both, and streams and channels that the server has. */
   static async start(
     regions: Readonly<Record<string, number>>,
     processors?: readonly [number, number],
     streams: Setting["streams"] = {},
+    channels: Setting["channels"] = {},
   ): Promise<Pair> {
     const setting: Setting = {
       name: uniqueName("service"),
       broker: uniqueName("broker"),
       regions,
       streams,
+      channels,
     };
     const server = await Process.start("server", setting, processors?.[0]);
     try {

@@ -196,6 +196,10 @@ export const shim = {
   shim_ring_next: { parameters: [ring], result: "i32" },
   /** `ring`, `bytes`, `capacity` */
   shim_ring_receive: { parameters: [ring, buffer, "u32"], result: "i32" },
+  /** `ring`, `bytes`, `capacity` */
+  shim_ring_rest: { parameters: [ring, buffer, "u32"], result: "i32" },
+  /** `ring`, `writes` */
+  shim_ring_leave: { parameters: [ring, "bool"], result: "void" },
   // tiles.c
   /** `tiles`, `audience`, `index`, `ranges`, `count` */
   shim_tiles_commit: { parameters: [buffer, audience, "u32", buffer, "u32"], result: "f64" },
@@ -286,4 +290,6 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_ring_send",
   "shim_ring_next",
   "shim_ring_receive",
+  "shim_ring_rest",
+  "shim_ring_leave",
 ]);

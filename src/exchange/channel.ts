@@ -1,4 +1,5 @@
 import type { LinkedChannel } from "../link/linked_channel.ts";
+import { PeerGoneError } from "../sync/errors.ts";
 import { LoopTurns } from "../sync/loop_turns.ts";
 import {
   MAX_SPIN_ON_LOOP,
@@ -8,6 +9,7 @@ import {
   type SyncWaitOptions,
   type WaitOptions,
 } from "../sync/waiting.ts";
+import { type Waitable, type WaitSource, waitSource } from "../sync/wait_source.ts";
 import { inWords } from "../xpc/in_words.ts";
 
 /** Options of {@linkcode Channel.messages}. */
@@ -33,7 +35,7 @@ export type ChannelMessagesOptions = Pick<WaitOptions, "signal" | "spin">;
  * }
  * ```
  */
-export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable {
+export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable, Waitable {
   /** Its name. */
   readonly name: string;
   /** The bytes of the ring in each direction; a message has at most half of them. */
@@ -61,7 +63,7 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
   }
 
   /**
-   * Sends a message, if there is room for it.
+   * Sends a message, if there is room for it and no {@linkcode sendAsync} waits for room.
    *
    * @param bytes the message; it is copied at once
    * @returns whether it was sent
@@ -74,7 +76,7 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
   }
 
   /**
-   * Sends a message as soon as there is room for it.
+   * Sends a message as soon as there is room for it, after those of earlier calls.
    *
    * @param bytes the message; it must not be changed before the promise settles
    * @param options when to give up
@@ -92,8 +94,7 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
     signal?.throwIfAborted();
     if (this.#linked.send(message)) return;
     const doing = `send a message over "${this.name}"`;
-    const look = (): true | undefined => this.#linked.send(message) || undefined;
-    await this.#linked.untilRoom(look, { doing, milliseconds, spin: 0, signal });
+    await this.#linked.sendLater(message, { doing, milliseconds, spin: 0, signal });
   }
 
   /**
@@ -150,6 +151,8 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
           this.#turns.slept();
         }
       } catch (error) {
+        // A thread may have learned of the end by a look at the memory, before the event loop hears of it.
+        if (error instanceof PeerGoneError) await this.#linked.closed;
         // The end tells by itself whether it came in order; what came before the end is received first.
         if (!this.#linked.ended) throw error;
         message = this.#linked.received();
@@ -163,6 +166,11 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
   /** The same as {@linkcode messages}, without options. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined, void> {
     return this.messages();
+  }
+
+  /** @internal For `waitAny()`. */
+  [waitSource](): WaitSource {
+    return this.#linked.source();
   }
 
   /** Closes the channel for both sides. What was sent before can be received there. Idempotent. */
@@ -180,15 +188,27 @@ export class Channel implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDis
   }
 
   #checked(bytes: ArrayBufferView): Uint8Array<ArrayBuffer> {
-    const doing = `Cannot send a message over "${this.name}"`;
-    if (!ArrayBuffer.isView(bytes)) {
-      throw new TypeError(`${doing}: it is ${inWords(bytes)}, but must be a typed array or a DataView`);
-    }
-    const most = this.byteLength / 2;
-    if (bytes.byteLength > most) {
-      throw new RangeError(`${doing}: it has ${bytes.byteLength} bytes, but at most ${most} are possible`);
-    }
-    if (bytes instanceof Uint8Array) return bytes as Uint8Array<ArrayBuffer>;
-    return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
+    return messageOf(this.#linked, bytes);
   }
+}
+
+/**
+ * @internal The bytes of a message.
+ *
+ * @throws {TypeError} or {RangeError} if the channel cannot send it
+ */
+export function messageOf(
+  { name, byteLength }: { readonly name: string; readonly byteLength: number },
+  bytes: ArrayBufferView,
+): Uint8Array<ArrayBuffer> {
+  const doing = `Cannot send a message over "${name}"`;
+  if (!ArrayBuffer.isView(bytes)) {
+    throw new TypeError(`${doing}: it is ${inWords(bytes)}, but must be a typed array or a DataView`);
+  }
+  const most = byteLength / 2;
+  if (bytes.byteLength > most) {
+    throw new RangeError(`${doing}: it has ${bytes.byteLength} bytes, but at most ${most} are possible`);
+  }
+  if (bytes instanceof Uint8Array) return bytes as Uint8Array<ArrayBuffer>;
+  return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
 }

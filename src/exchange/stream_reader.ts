@@ -8,6 +8,7 @@ import {
   spinOf,
   type SyncWaitOptions,
 } from "../sync/waiting.ts";
+import { type Waitable, type WaitSource, waitSource } from "../sync/wait_source.ts";
 import { FrameLease } from "./frame_lease.ts";
 import { SlotViews } from "./slot_views.ts";
 
@@ -33,7 +34,7 @@ const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
  * The reading side of a stream: leases frames and reads them in place. Iterate over it to get each frame:
  * `for await (using frame of video)`. It follows the stream when that is replaced. One loop at a time.
  */
-export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable {
+export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable, Waitable {
   /** Its name. */
   readonly name: string;
   /** Which frames it sees. */
@@ -139,6 +140,18 @@ export class StreamReader implements AsyncIterable<FrameLease>, AsyncDisposable 
   /** Each frame, from the newest that there is on; frames in between are dropped, or with `order: "every"` are not. */
   [Symbol.asyncIterator](): AsyncIterableIterator<FrameLease, undefined, void> {
     return new Frames(() => this.#poll(), () => this.#wait());
+  }
+
+  /** @internal For `waitAny()`. */
+  [waitSource](): WaitSource {
+    this.#checkOpen();
+    const stream = this.#stream;
+    return stream.source(() => {
+      this.#checkOpen();
+      if (stream.hasNewer) return true;
+      if (stream !== this.#stream || stream.replaced) throw this.#replacedError();
+      return false;
+    });
   }
 
   /** Ends all waits and leases, and unmaps. Idempotent. */

@@ -18,7 +18,10 @@ function sourceOf(item: Waitable | RegionAfter, index: number): WaitSource {
     if (item.region instanceof Region) return item.region[waitSource](item.after);
   }
   throw new TypeError(
-    `Cannot wait for ${inWords(item)}, item ${index}: it is a lock, an event, a region, or { region, after }`,
+    `Cannot wait for ${
+      inWords(item)
+    }, item ${index}: it is a lock, an event, a region, a stream's reader, a channel, ` +
+      `or { region, after }`,
   );
 }
 
@@ -43,6 +46,11 @@ function sourcesOf(items: readonly (Waitable | RegionAfter)[]): WaitSource[] {
  * | an event that is reset by hand | while it is set | nothing |
  * | a region | at a revision other than the last one that was told | that revision is told |
  * | `{ region, after }` | at a revision other than `after` | nothing |
+ * | a stream's reader | when there is a newer frame than the one taken last | nothing: `latest()` leases it |
+ * | a channel | when there is a message | nothing: `receive()` gives it |
+ *
+ * A channel that has ended is ready while messages are left; then the wait fails. With a stream that was replaced it fails
+ * with an `InvalidStateError`: `await follow()` maps the new one.
  *
  * What is taken and never adopted is held until the lock is closed. When the wait fails, nothing is taken.
  *
@@ -51,6 +59,7 @@ function sourcesOf(items: readonly (Waitable | RegionAfter)[]): WaitSource[] {
  * @returns the index of what was ready
  * @throws {DOMException} `TimeoutError` if nothing is ready in time
  * @throws {PeerGoneError} if the server of one of them is gone
+ * @throws {DOMException} `InvalidStateError` if a stream was replaced
  * @throws {TypeError} if one of them is closed, or is nothing to wait for
  * @throws {RangeError} if there are too many
  * @throws the signal's reason, if it aborts first

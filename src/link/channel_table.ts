@@ -17,15 +17,19 @@ export interface ServedChannel {
   readonly byteLength: number;
   /** The ends of those who have opened it. */
   readonly open: ReadonlySet<LinkedChannel>;
-  /** Called with each end that is opened from now on. */
-  readonly listeners: Set<(channel: LinkedChannel) => void>;
+  /** Whether no more will be opened. */
+  readonly isOver: boolean;
+  /** Called with each end that is opened from now on; with `undefined` when no more will be. */
+  readonly listeners: Set<(channel: LinkedChannel | undefined) => void>;
 }
 
 /** What the table keeps of a channel. */
 interface Entry extends ServedChannel {
   readonly index: number;
   readonly open: Set<LinkedChannel>;
+  /** What each client has opened and not closed, even where this side has closed it. */
   readonly ends: Map<ServerLink, LinkedChannel>;
+  isOver: boolean;
 }
 
 /** The channels of a server, by name. */
@@ -33,6 +37,8 @@ export class ChannelTable implements HostPart {
   readonly #end: LinkEnd;
   readonly #indexes: IndexTable;
   readonly #channels = new Map<string, Entry>();
+  /** The ends whose memory is not free yet. */
+  readonly #used = new Set<LinkedChannel>();
   #closed = false;
 
   /**
@@ -48,30 +54,21 @@ export class ChannelTable implements HostPart {
   readonly operations: Readonly<Record<string, Operation>> = {
     channel: async (link, { values: { name } }) => {
       const entry = this.#entryOf(name);
-      const before = entry.ends.get(link);
-      if (before?.ended === true) await before.close(); // it is about to leave the table
-      else if (before !== undefined) {
-        throw new LinkRefusal(
-          "failed",
-          `Cannot open the channel "${entry.name}": this client has opened it already`,
-        );
+      checkNotOpened(entry, link);
+      using undo = new DisposableStack();
+      const mapping = undo.use(await Mapping.create(channelBytes(entry.byteLength), { name: entry.name }));
+      checkNotOpened(entry, link); // by a request that came meanwhile
+      if (this.#closed || link.ended) {
+        throw new LinkRefusal("failed", `Cannot open the channel "${entry.name}": it was closed meanwhile`);
       }
-      const mapping = await Mapping.create(channelBytes(entry.byteLength), { name: entry.name });
-      try {
-        if (this.#closed || link.ended || entry.ends.has(link)) {
-          throw new LinkRefusal("failed", `Cannot open the channel "${entry.name}": it was closed meanwhile`);
-        }
-        const memory = mapping.share();
-        this.#add(entry, link, mapping);
-        return { index: BigInt(entry.index), byteLength: BigInt(entry.byteLength), memory };
-      } catch (error) {
-        mapping.close();
-        throw error;
-      }
+      const memory = undo.use(mapping.share());
+      this.#add(entry, link, mapping);
+      undo.move(); // the reply owns the one, the channel the other
+      return { index: BigInt(entry.index), byteLength: BigInt(entry.byteLength), memory };
     },
 
     channel_close: (link, { values: { name } }) => {
-      void this.#entryOf(name).ends.get(link)?.finish();
+      end(this.#entryOf(name), link);
       return {};
     },
   };
@@ -89,7 +86,7 @@ export class ChannelTable implements HostPart {
 
   /** A client is gone. */
   forget(link: ServerLink): void {
-    for (const { ends } of this.#channels.values()) void ends.get(link)?.finish();
+    for (const entry of this.#channels.values()) end(entry, link);
   }
 
   /** The names. */
@@ -123,13 +120,14 @@ export class ChannelTable implements HostPart {
     }
     const index = this.#indexes.take(`the channel "${name}"`);
     const { byteLength } = options;
-    const entry = {
+    const entry: Entry = {
       name,
       byteLength,
       index,
-      open: new Set<LinkedChannel>(),
+      open: new Set(),
       ends: new Map(),
-      listeners: new Set<never>(),
+      isOver: false,
+      listeners: new Set(),
     };
     this.#channels.set(name, entry);
     return entry;
@@ -138,8 +136,11 @@ export class ChannelTable implements HostPart {
   /** Closes all channels. */
   async close(): Promise<void> {
     this.#closed = true;
-    const ends = [...this.#channels.values()].flatMap(({ ends }) => [...ends.values()]);
-    await Promise.all(ends.map((end) => end.close()));
+    for (const entry of this.#channels.values()) {
+      entry.isOver = true;
+      for (const listener of entry.listeners) listener(undefined);
+    }
+    await Promise.all([...this.#used].map((channel) => channel.drop()));
   }
 
   #add(entry: Entry, link: ServerLink, mapping: Mapping): void {
@@ -152,10 +153,15 @@ export class ChannelTable implements HostPart {
       audience: link.audience,
       gone: link.dead,
     } as const;
-    const channel = new LinkedChannel(this.#end, facts, mapping, () => {
-      entry.open.delete(channel);
-      if (entry.ends.get(link) === channel) entry.ends.delete(link);
+    const channel = new LinkedChannel(this.#end, facts, mapping, {
+      ended: (isOurs) => {
+        entry.open.delete(channel);
+        // A client that has closed it knows.
+        if (isOurs && !link.ended && link.connection.open) link.connection.send({ event: "channels" });
+      },
+      freed: () => this.#used.delete(channel),
     });
+    this.#used.add(channel);
     entry.open.add(channel);
     entry.ends.set(link, channel);
     for (const listener of entry.listeners) listener(channel);
@@ -174,4 +180,20 @@ export class ChannelTable implements HostPart {
     const names = this.names.map((name) => `"${name}"`);
     return names.length === 0 ? "no channels" : names.join(", ");
   }
+}
+
+/** Checks that a client may open a channel: it has each one once. */
+function checkNotOpened({ name, ends }: Entry, link: ServerLink): void {
+  if (!ends.has(link)) return;
+  throw new LinkRefusal(
+    "failed",
+    `Cannot open the channel "${name}": this client has opened it already`,
+  );
+}
+
+/** A client has closed its end, or is gone. */
+function end({ ends }: Entry, link: ServerLink): void {
+  const channel = ends.get(link);
+  ends.delete(link);
+  void channel?.finish();
 }

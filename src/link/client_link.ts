@@ -38,6 +38,7 @@ import {
   STRIDE,
 } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
+import { LinkedChannel } from "./linked_channel.ts";
 import { LinkedLock } from "./linked_lock.ts";
 import { isLockKind } from "./lock_spec.ts";
 import { LinkedRegion } from "./linked_region.ts";
@@ -142,10 +143,12 @@ export class ClientLink implements LinkEnd {
     undo.defer(() => shim.shim_audience_free(audience));
     const serverBell = undo.use(new ServerBell(queue, audience));
     const inbox = new Inbox(TO_CLIENT, target.messages);
+    let link: ClientLink | undefined;
     const connection = undo.use(
       await Connection.toEndpoint(target.endpoint, {
         message: (message) => {
           if (message.values["event"] === "regions") target.regionsChanged?.();
+          if (message.values["event"] === "channels") link?.noticeChannels();
           if (!inbox.receive(message)) serverBell.receive(message);
         },
         requirement: target.requirement,
@@ -175,7 +178,7 @@ export class ClientLink implements LinkEnd {
     );
     serverBell.join(welcome.server);
     await give(connection, welcome.wanted, regions, signal);
-    return new ClientLink(
+    link = new ClientLink(
       queue,
       connection,
       words,
@@ -186,6 +189,7 @@ export class ClientLink implements LinkEnd {
       serverDeath,
       undo.move(),
     );
+    return link;
   }
 
   private constructor(
@@ -230,6 +234,13 @@ export class ClientLink implements LinkEnd {
   /** What is open of the regions. */
   get regions(): LinkedRegion[] {
     return [...this.#opened].filter((opened) => opened instanceof LinkedRegion);
+  }
+
+  /** Has the channels look whether the server has left them. */
+  noticeChannels(): void {
+    for (const opened of this.#opened) {
+      if (opened instanceof LinkedChannel) opened.notice();
+    }
   }
 
   /**

@@ -147,3 +147,6 @@ export const RING_TAIL_AT = STRIDE;
 
 /** The bytes that a ring begins with. */
 export const RING_HEADER_BYTES = 2 * STRIDE;
+
+/** The bit of a ring's counter that says that the side that writes the counter has left. */
+export const RING_LEFT = 1;

@@ -1,8 +1,9 @@
 import type { Address, ShimAudience } from "../../ffi/types.ts";
 import type { Mapping } from "../memory/mapping.ts";
-import { BrokenRing, Ring } from "../sync/ring.ts";
+import { BrokenRing, EndedRing, Ring, RingRest } from "../sync/ring.ts";
+import type { WaitSource } from "../sync/wait_source.ts";
 import { type UntilOptions, Waits } from "../sync/waits.ts";
-import { generationAt, RING_HEADER_BYTES, RING_TAIL_AT } from "./layout.ts";
+import { generationAt, RING_HEADER_BYTES, RING_LEFT, RING_TAIL_AT } from "./layout.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
 
 /** What a channel is to one of its ends. */
@@ -21,6 +22,14 @@ export interface ChannelFacts {
   readonly audience: ShimAudience;
   /** A word that is not 0 once the other end is gone. */
   readonly gone: Address;
+}
+
+/** What the rest of an end of the link does when a channel ends. */
+export interface ChannelEnding {
+  /** Called once, as soon as it ends: `isOurs` if this side closed it, or found that the other had broken it. */
+  ended(isOurs: boolean): void;
+  /** Called once, when its memory is free. */
+  freed(): void;
 }
 
 /** The bytes of a channel's memory: two rings. */
@@ -48,10 +57,15 @@ export class LinkedChannel implements Linked {
   readonly #incoming: Ring;
   readonly #room: Waits;
   readonly #news: Waits;
-  readonly #onClose: (channel: LinkedChannel) => void;
+  readonly #ending: ChannelEnding;
   readonly #ended = Promise.withResolvers<Error | undefined>();
+  /** Those who wait for room, in their order. */
+  readonly #senders: symbol[] = [];
+  /** The counter that the other side raises as a reader: it tells also that it has left. */
+  readonly #tail: Address;
   /** What had come, but was not received, when the channel ended. */
-  #rest: Uint8Array<ArrayBuffer>[] | undefined;
+  #rest: RingRest | undefined;
+  #isQuiet = false;
   #closing: Promise<void> | undefined;
 
   /**
@@ -60,14 +74,10 @@ export class LinkedChannel implements Linked {
    * @param end where the words are
    * @param facts what the two ends agreed upon
    * @param mapping the rings
-   * @param onClose called once, when the channel has ended
+   * @param ending is told of the end
+   * @throws {Error} if no memory is left; the mapping stays the caller's
    */
-  constructor(
-    end: LinkEnd,
-    facts: ChannelFacts,
-    mapping: Mapping,
-    onClose: (channel: LinkedChannel) => void,
-  ) {
+  constructor(end: LinkEnd, facts: ChannelFacts, mapping: Mapping, ending: ChannelEnding) {
     const { name, index, byteLength, pid, sends, audience, gone } = facts;
     const { queue, server, bell } = end;
     this.name = name;
@@ -76,7 +86,7 @@ export class LinkedChannel implements Linked {
     this.#index = index;
     this.#end = end;
     this.#mapping = mapping;
-    this.#onClose = onClose;
+    this.#ending = ending;
     const sendsAt = sends * ringBytes(byteLength);
     const receivesAt = (1 - sends) * ringBytes(byteLength);
     const ringAt = (offset: number): Ring => {
@@ -87,8 +97,12 @@ export class LinkedChannel implements Linked {
         index,
       });
     };
+    using undo = new DisposableStack();
     this.#outgoing = ringAt(sendsAt);
+    undo.defer(() => this.#outgoing.free());
     this.#incoming = ringAt(receivesAt);
+    undo.move();
+    this.#tail = mapping.word(sendsAt + RING_TAIL_AT, 8);
     // Those who wait sleep on the counter that the other side raises.
     const waitsOn = (offset: number): Waits => {
       const revision = mapping.word(offset, 8);
@@ -114,13 +128,32 @@ export class LinkedChannel implements Linked {
   /**
    * Copies a message into the ring.
    *
-   * @returns whether there was room
+   * @returns whether there was room, and nobody waits for room
    * @throws {TypeError} if the channel is closed, or the error that ended it
    */
   send(bytes: Uint8Array<ArrayBuffer>): boolean {
+    if (this.#senders.length === 0) return this.#send(bytes);
     this.#room.check();
-    const isSent = this.#use(() => this.#outgoing.send(bytes));
+    return false;
+  }
+
+  /** Copies a message into the ring as soon as those before it are there and it has room. */
+  async sendLater(bytes: Uint8Array<ArrayBuffer>, options: UntilOptions): Promise<void> {
+    const turn = Symbol();
+    this.#senders.push(turn);
+    try {
+      await this.#room.until(() => (this.#senders[0] === turn && this.#send(bytes)) || undefined, options);
+    } finally {
+      this.#senders.splice(this.#senders.indexOf(turn), 1);
+      this.#room.recheck(); // the next one
+    }
+  }
+
+  #send(bytes: Uint8Array<ArrayBuffer>): boolean {
+    this.#room.check();
+    const isSent = this.#use(() => this.#outgoing.send(bytes)) === true;
     if (isSent) this.#end.committed(this.#index);
+    else this.#room.check(); // it may have found that the channel has ended
     return isSent;
   }
 
@@ -130,13 +163,13 @@ export class LinkedChannel implements Linked {
    * @throws the error that ended the channel, after the last message
    */
   receive(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#rest !== undefined) {
-      const message = this.#rest.shift();
-      if (message === undefined) this.#news.check(); // throws
-      return message;
+    if (this.#rest === undefined) {
+      const message = this.#use(() => this.#incoming.receive());
+      if (message !== undefined) this.#end.committed(this.#index);
+      if (message !== undefined || !this.ended) return message;
     }
-    const message = this.#use(() => this.#incoming.receive());
-    if (message !== undefined) this.#end.committed(this.#index);
+    const message = this.received();
+    if (message === undefined) this.#news.check(); // throws
     return message;
   }
 
@@ -145,9 +178,23 @@ export class LinkedChannel implements Linked {
     return this.#rest?.shift();
   }
 
-  /** Waits for room, until `look` finds something. */
-  untilRoom<T>(look: () => T | undefined, options: UntilOptions): Promise<T> {
-    return this.#room.until(look, options);
+  /** Whether there is a message to receive; throws as {@linkcode receive}. */
+  get ready(): boolean {
+    const isReady = this.#rest === undefined && this.#use(() => this.#incoming.ready) === true;
+    if (isReady || !this.ended) return isReady;
+    if (this.#rest?.ready !== true) this.#news.check(); // throws
+    return true;
+  }
+
+  /** For one wait for several things: ready when there is a message. */
+  source(): WaitSource {
+    return this.#news.source(() => this.ready);
+  }
+
+  /** Ends the channel if the other side has left it. */
+  notice(): void {
+    if (this.ended) return;
+    if ((this.#end.queue.library.shim.shim_word_load(this.#tail) & RING_LEFT) !== 0) void this.finish();
   }
 
   /** Waits for a message, until `look` finds something. */
@@ -162,55 +209,72 @@ export class LinkedChannel implements Linked {
 
   /** The other end is gone. */
   async orphan(error: Error): Promise<void> {
-    await this.#finish(error, true);
+    await this.#finish(error);
   }
 
   /** The other end has closed the channel, or left: what it sent before can be received still. */
   async finish(): Promise<void> {
-    await this.#finish(undefined, true);
+    await this.#finish(undefined);
   }
 
-  /** Ends the waits and gives the memory back. Idempotent. */
+  /** Closes the channel for both ends: ends the waits and gives the memory back. Idempotent. */
   async close(): Promise<void> {
-    await this.#finish(undefined, false);
+    const ending = this.#finish(undefined, true);
+    this.#rest = new RingRest();
+    await ending;
   }
 
-  #finish(error: Error | undefined, keepsRest: boolean): Promise<void> {
-    if (!keepsRest) this.#rest = [];
-    this.#closing ??= this.#free(error);
+  /** As {@linkcode close}, and leaves it to the end of the link to tell the other side. */
+  async drop(): Promise<void> {
+    this.#isQuiet = true;
+    await this.close();
+  }
+
+  #finish(error: Error | undefined, isOurs = false): Promise<void> {
+    this.#closing ??= this.#free(error, isOurs);
     return this.#closing;
   }
 
-  async #free(error: Error | undefined): Promise<void> {
-    this.#rest ??= this.#drain();
-    this.#ended.resolve(error);
+  // All until the first wait happens at once: what is sent and asked afterwards meets a channel that has ended.
+  async #free(error: Error | undefined, isOurs: boolean): Promise<void> {
+    this.#rest = this.#takeRest();
+    if (!this.#isQuiet) {
+      // The other side may sit in a wait that only the memory ends.
+      this.#outgoing.leave("writer");
+      this.#incoming.leave("reader");
+    }
+    this.#ending.ended(isOurs && !this.#isQuiet);
     await Promise.all([this.#room.end(error), this.#news.end(error)]);
     this.#outgoing.free();
     this.#incoming.free();
     this.#mapping.close();
-    this.#onClose(this);
+    this.#ending.freed();
+    this.#ended.resolve(error);
   }
 
-  #drain(): Uint8Array<ArrayBuffer>[] {
-    const messages = [];
+  #takeRest(): RingRest {
     try {
-      for (let message; (message = this.#incoming.receive()) !== undefined;) messages.push(message);
-    } catch (error) {
-      if (!(error instanceof BrokenRing)) throw error;
+      return this.#incoming.rest();
+    } catch {
+      return new RingRest(); // no memory is left for a copy
     }
-    return messages;
   }
 
-  /** Uses a ring; when the other end broke it, the channel ends. */
-  #use<T>(use: () => T): T {
+  /** Uses a ring. When the other end has left or broke it, the channel ends. */
+  #use<T>(use: () => T): T | undefined {
     try {
       return use();
     } catch (error) {
+      if (error instanceof EndedRing) {
+        void this.finish();
+        return undefined;
+      }
       if (!(error instanceof BrokenRing)) throw error;
       const broken = new Error(
         `Cannot use the channel "${this.name}": process ${this.pid} wrote into its memory what no ring can hold`,
       );
-      void this.#finish(broken, false);
+      void this.#finish(broken, true);
+      this.#rest = new RingRest();
       throw broken;
     }
   }

@@ -1,11 +1,13 @@
+import type { Address } from "../../ffi/types.ts";
 import { aborted } from "../broker/abort.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { SlotReader, type TakenFrame } from "../sync/slot_reader.ts";
+import type { WaitSource } from "../sync/wait_source.ts";
 import { type UntilOptions, Waits } from "../sync/waits.ts";
 import { disposeValue, FileDescriptor, type XpcRecord } from "../xpc/mod.ts";
 import type { ClientLink } from "./client_link.ts";
 import { IncompatibleError } from "./errors.ts";
-import { generationAt, LEASES_BYTES, MAXIMUM_REGIONS, serverRevisionAt } from "./layout.ts";
+import { generationAt, LEASES_BYTES, MAXIMUM_REGIONS, SEQUENCE_UNIT, serverRevisionAt } from "./layout.ts";
 import type { Linked } from "./link_end.ts";
 import { integerOf } from "./protocol.ts";
 import { bytesOf, shapeOf, type StreamShape } from "./stream_shape.ts";
@@ -45,6 +47,8 @@ export class LinkedStream implements Linked {
   readonly #answer: Answer;
   readonly #leases: Mapping;
   readonly #reader: SlotReader;
+  /** The number and the slot of the newest frame. */
+  readonly #newest: Address;
   readonly #waits: Waits;
   readonly #every: boolean;
   /** How many leases are open. */
@@ -110,8 +114,9 @@ export class LinkedStream implements Linked {
     this.#leases = leases;
     this.#every = every;
     const revision = server.word(serverRevisionAt(index), 8);
+    this.#newest = mapping.word(0, 8);
     this.#reader = new SlotReader(queue.library, {
-      header: mapping.word(0, 8),
+      header: this.#newest,
       slots: shape.slots,
       leases: leases.word(0, 8),
       last,
@@ -177,6 +182,17 @@ export class LinkedStream implements Linked {
   /** Waits until `look` finds something, and blocks this thread. */
   untilSync<T>(look: () => T | undefined, options: UntilOptions): T {
     return this.#waits.untilSync(look, options);
+  }
+
+  /** Whether the server says that there is a newer frame than the one that was taken last. */
+  get hasNewer(): boolean {
+    this.#waits.check();
+    return Math.floor(this.mapping.library.shim.shim_word_load64(this.#newest) / SEQUENCE_UNIT) > this.last;
+  }
+
+  /** For one wait for several things. */
+  source(isReady: () => boolean): WaitSource {
+    return this.#waits.source(isReady);
   }
 
   /** Checks that waits are possible. */

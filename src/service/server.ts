@@ -268,11 +268,7 @@ export class Server implements AsyncDisposable {
    * @throws {Deno.errors.NotFound} if there is none of that name
    */
   channel(name: string): ChannelHub {
-    return new ChannelHub(
-      this.#host.channels.get(name),
-      this.#closed.promise,
-      (linked) => this.#wrapChannel(linked),
-    );
+    return new ChannelHub(this.#host.channels.get(name), (linked) => this.#wrapChannel(linked));
   }
 
   /**

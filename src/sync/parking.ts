@@ -57,9 +57,11 @@ export class Parking<T> {
     const { resolve, reject } = this.#resolvers;
     try {
       const found = this.#poll();
-      if (found === undefined) return;
+      // The look itself may have ended the waits, and this one with them.
+      if (found === undefined || this.over) return;
       this.#settle = () => resolve(found);
     } catch (error) {
+      if (this.over) return;
       this.#settle = () => reject(error);
     }
     this.#wake();

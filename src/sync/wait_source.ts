@@ -29,7 +29,7 @@ export interface WaitSource {
   end(): void;
 }
 
-/** What `waitAny()` waits for: a lock, an event, a region. */
+/** What `waitAny()` waits for: a lock, an event, a region, a stream's reader, a channel. */
 export interface Waitable {
   /** @internal */
   [waitSource](): WaitSource;

@@ -1,6 +1,8 @@
 import { startTimer } from "../xpc/timer.ts";
+import { LookSource } from "./look_source.ts";
 import { Parking } from "./parking.ts";
 import { goneError, type Life, type RevisionPlace } from "./revision_place.ts";
+import type { WaitSource } from "./wait_source.ts";
 import { SPIN_ONLY, timeoutError } from "./waiting.ts";
 
 /** How long to wait, all checked. */
@@ -122,6 +124,8 @@ export class Waits {
       const found = look();
       if (found !== undefined) return found;
       if (gone !== null && shim.shim_word_load(gone) !== 0) {
+        const last = look(); // what came between the look and the end
+        if (last !== undefined) return last;
         this.#life.ended ??= { error: goneError(name, this.#other) };
         continue;
       }
@@ -129,6 +133,11 @@ export class Waits {
       if (left <= 0) throw timeoutError(doing, milliseconds);
       shim.shim_revision_wait(revision, parked.address, gone, seen, spin, left === Infinity ? -1 : left);
     }
+  }
+
+  /** For one wait for several things: ready when `isReady` says so, which throws what the wait is to fail with. */
+  source(isReady: () => boolean): WaitSource {
+    return new LookSource({ ...this.#place, life: this.#life }, this.#other, isReady);
   }
 
   /** Has all waits look again. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { ownBroker } from "../support/process.ts";
+import { channelTests } from "./link/channels.ts";
 import { clientTests } from "./link/clients.ts";
 import { deathTests } from "./link/deaths.ts";
 import { lockTests } from "./link/locks.ts";
@@ -29,6 +30,7 @@ const tests = [
   ...messageTests,
   ...deathTests,
   ...streamTests,
+  ...channelTests,
 ];
 
 const allServerTests = [...serverTests, ...streamServerTests];

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { type Channel, type Client, connect } from "../../mod.ts";
+import { type Channel, type Client, connect, type StreamReader, waitAny, waitAnySync } from "../../mod.ts";
 import { answer, type Calls } from "./calls.ts";
 import { messageOf } from "./channel_messages.ts";
 
 let client: Client | undefined;
 let channel: Channel | undefined;
+let video: StreamReader | undefined;
 
 const calls: Calls = {
   async connect(p) {
@@ -37,6 +38,34 @@ const calls: Calls = {
   echoSync(p) {
     for (let count = 0; count < Number(p["count"]); count++) {
       if (!channel!.send(channel!.receiveSync({ timeout: 30_000 }))) throw new Error("no room for an echo");
+    }
+  },
+  /** Says that it is there, and blocks its thread until the channel ends; how it ended, after how many messages. */
+  receiveToEnd() {
+    channel!.send(new Uint8Array([1]));
+    for (let count = 0;; count++) {
+      try {
+        channel!.receiveSync({ timeout: 60_000 });
+      } catch (error) {
+        return `${(error as Error).name} after ${count}`;
+      }
+    }
+  },
+  async openStream() {
+    video = await client!.stream("video");
+  },
+  /** Waits for the stream and the channel; says before that it is there. What was ready, and what it had. */
+  async any(p) {
+    channel!.send(new Uint8Array([0]));
+    try {
+      const options = { timeout: 60_000, spin: 0 };
+      const items = [video!, channel!];
+      const index = p["sync"] === true ? waitAnySync(items, options) : await waitAny(items, options);
+      if (index === 1) return `channel ${channel!.receive()}`;
+      using frame = video!.latest()!;
+      return `stream ${frame.sequence}`;
+    } catch (error) {
+      return (error as Error).name;
     }
   },
   async close() {

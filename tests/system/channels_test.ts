@@ -109,6 +109,97 @@ Deno.test("a channel that is closed ends at the other side after its last messag
   assertEquals(again.receive(), new Uint8Array([2]));
 });
 
+Deno.test("a channel that the server closes ends at the client after its last message, and can be opened again", async () => {
+  await using both = await startBoth();
+  const { ours, theirs } = both;
+  const waiting = ours.messages()[Symbol.asyncIterator]();
+  const first = waiting.next();
+  assert(theirs.send(new Uint8Array([1])));
+  assert(theirs.send(new Uint8Array([2])));
+  await theirs.close();
+  assertEquals((await first).value, new Uint8Array([1]));
+  assertEquals((await waiting.next()).value, new Uint8Array([2]));
+  assertEquals((await waiting.next()).done, true);
+  assertEquals(await ours.closed, undefined);
+  assertThrows(() => ours.send(new Uint8Array(1)), TypeError, "closed");
+  const again = await both.client.channel("midi");
+  await both.server.channel("midi").open[0]!.close();
+  assertEquals(await again.closed, undefined, "also where nobody waits");
+  const third = await both.client.channel("midi");
+  void both.server.channel("midi").open[0]!.close(); // and where the client has not heard of it
+  const fourth = await both.client.channel("midi");
+  assertEquals(await third.closed, undefined);
+  assert(fourth.send(new Uint8Array([3])));
+  assertEquals(both.server.channel("midi").open[0]!.receive(), new Uint8Array([3]));
+});
+
+Deno.test("a channel that is opened again does not take what its last one has not received", async () => {
+  await using both = await startBoth();
+  assert(both.ours.send(new Uint8Array([1])));
+  void both.ours.close();
+  const again = await both.client.channel("midi");
+  assert(again.send(new Uint8Array([2])));
+  assertEquals(both.theirs.receive(), new Uint8Array([1]));
+  assertThrows(() => both.theirs.receive(), TypeError, "closed");
+  const [theirs, ...others] = both.server.channel("midi").open;
+  assertEquals([theirs!.receive(), others], [new Uint8Array([2]), []]);
+});
+
+Deno.test("an opening that was given up leaves the channel free", async () => {
+  await using both = await startBoth();
+  both.server.addChannel("osc", { byteLength: 64 });
+  for (let count = 0; count < 5; count++) {
+    const stop = new AbortController();
+    const opening = both.client.channel("osc", { signal: stop.signal });
+    if (count > 2) await Promise.resolve();
+    stop.abort(new Error("enough"));
+    await assertRejects(() => opening, Error, "enough");
+  }
+  await using channel = await both.client.channel("osc");
+  assert(channel.send(new Uint8Array([1])));
+  assertEquals(both.server.channel("osc").open[0]!.receive(), new Uint8Array([1]));
+});
+
+Deno.test("what waits for room keeps its order, whatever its length, and who gives up leaves the others", async () => {
+  await using both = await startBoth(64);
+  const { ours, theirs } = both;
+  const sizes = [24, 24];
+  for (const size of sizes) assert(ours.send(new Uint8Array(size).fill(size)));
+  const stop = new AbortController();
+  const sending = [32, 1, 30, 0, 2].map((size) => {
+    sizes.push(size);
+    return ours.sendAsync(new Uint8Array(size).fill(size));
+  });
+  const givenUp = ours.sendAsync(new Uint8Array(5), { signal: stop.signal });
+  sending.push(ours.sendAsync(new Uint8Array(3).fill(3)));
+  sizes.push(3);
+  stop.abort(new Error("enough"));
+  await assertRejects(() => givenUp, Error, "enough");
+  const seen = [theirs.receive()!];
+  assertEquals(ours.send(new Uint8Array()), false, "others wait");
+  for await (const bytes of theirs) {
+    seen.push(bytes);
+    if (seen.length === sizes.length) break;
+  }
+  await Promise.all(sending);
+  assertEquals(seen, sizes.map((size) => new Uint8Array(size).fill(size)));
+  assert(ours.send(new Uint8Array()));
+});
+
+Deno.test("a close fails what waits for room, and loops over what is opened can be left while they wait", async () => {
+  await using both = await startBoth(64);
+  while (both.ours.send(new Uint8Array(24)));
+  const sending = [1, 2].map((size) => both.ours.sendAsync(new Uint8Array(24 + size)));
+  const failed = Promise.allSettled(sending);
+  await both.theirs.close();
+  assertEquals((await failed).map(({ status }) => status), ["rejected", "rejected"]);
+  const opened = both.server.channel("midi")[Symbol.asyncIterator]();
+  const next = [opened.next(), opened.next()];
+  await opened.return!();
+  assertEquals((await Promise.all(next)).map(({ done }) => done), [true, true]);
+  assertEquals((await opened.next()).done, true);
+});
+
 Deno.test("a client opens a channel once; the server yields each that is opened", async () => {
   await using both = await startBoth();
   await assertRejects(() => both.client.channel("midi"), Error, "opened it already");
@@ -213,6 +304,17 @@ for (const how of ["echo", "echoSync"]) {
     await echoing;
   });
 }
+
+Deno.test("a client that blocks its thread learns that the server has closed the channel", {
+  ignore: !ownBroker,
+}, async () => {
+  await using both = await startClient();
+  const ending = both.app.call("receiveToEnd", {});
+  assertEquals((await both.channel[Symbol.asyncIterator]().next()).value, new Uint8Array([1])); // it is there
+  assert(both.channel.send(new Uint8Array([2])));
+  await both.channel.close();
+  assertEquals(await ending, "TypeError after 1");
+});
 
 Deno.test(
   "a client that is killed while it sends leaves whole messages only",

@@ -526,11 +526,12 @@ enum shim_ring_result {
   SHIM_RING_EMPTY = -1,  /* there is no message */
   SHIM_RING_FULL = -1,   /* there is no room now */
   SHIM_RING_BROKEN = -2, /* the other side wrote what cannot be: of no use any more */
-  SHIM_RING_LARGE = -3,  /* larger than any message of this ring may be */
+  SHIM_RING_LARGE = -3,  /* larger than any message of this ring may be, or than the room for it */
+  SHIM_RING_ENDED = -4,  /* the other side has left, and there is nothing more to take */
 };
 
-/* `memory`: a struct shmem_ring and `capacity` bytes (a multiple of 8, at least 16) behind it. What is sent or received
- * wakes those of the audience who are parked on `index`. NULL when an argument is out of range or no memory is left. */
+/* `memory`: a struct shmem_ring, aligned to 8, and `capacity` bytes (a multiple of 8, at least 16) behind it. What is sent
+ * or received wakes those of the audience who are parked on `index`. NULL when an argument is out of range or no memory is left. */
 SHIM_EXPORT shim_ring *shim_ring_create(void *memory, uint32_t capacity, shim_audience *audience,
                                         uint32_t index);
 SHIM_EXPORT void shim_ring_free(shim_ring *ring);
@@ -544,6 +545,14 @@ SHIM_EXPORT int32_t shim_ring_next(shim_ring *ring);
 /* Copies the next message out and takes it from the ring, if it fits in `capacity` bytes. Its length, or an enum
  * shim_ring_result. */
 SHIM_EXPORT int32_t shim_ring_receive(shim_ring *ring, void *bytes, uint32_t capacity);
+
+/* Copies what can be received when it is called with NULL, messages with their lengths as they lie in the ring, and takes
+ * nothing. With NULL it only tells how many bytes that are, at most the ring's capacity. Or an enum shim_ring_result. */
+SHIM_EXPORT int32_t shim_ring_rest(shim_ring *ring, void *bytes, uint32_t capacity);
+
+/* Says that this side has left, as the ring's writer or as its reader, and wakes the other. Only shim_ring_rest and
+ * shim_ring_free may follow. */
+SHIM_EXPORT void shim_ring_leave(shim_ring *ring, bool writes);
 
 /* ------------------------------------------------------------ tiles.c: which parts of a region changed ---- */
 

@@ -169,6 +169,7 @@ struct shmem_ring {
   uint8_t unused2[120];
 };
 #define SHMEM_RING_TAIL_AT 128
+#define SHMEM_RING_LEFT 1u /* set in a counter: the side that writes it has left */
 #define SHMEM_RING_HEADER_BYTES 256
 
 /* The lengths, in bytes. */

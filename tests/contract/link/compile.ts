@@ -14,6 +14,7 @@ const SOURCES = [
   "locks.c",
   "slots.c",
   "stream_commands.c",
+  "channels.c",
   "sha256.c",
 ];
 

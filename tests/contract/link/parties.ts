@@ -46,7 +46,19 @@
  * | `release READER LEASE`, `shut READER` | |
  * | `follow READER` | the newest generation, which is mapped from now on |
  *
- * CODE is one of the page's refusals, or `gone`, `timeout`, `replaced` (a stream), `read_only` (clients may only read), `unusable` (the
+ * A REGION whose access is `channel` is a channel; BYTES are those of a ring. A server's commands are about the client that
+ * opened it last:
+ *
+ * | command | results |
+ * | --- | --- |
+ * | `channel CHANNEL` | (a client opens it) the bytes of a ring |
+ * | `post CHANNEL LENGTH BYTE` | `sent` or `full`, of a message whose bytes are all BYTE |
+ * | `post_wait CHANNEL LENGTH BYTE bell\|futex` | `sent`, once there was room |
+ * | `pull CHANNEL` | length, first and last byte of a message (0 where it has none); or `none` |
+ * | `pull_wait CHANNEL bell\|futex` | the same, once there is a message |
+ * | `hangup CHANNEL` | closes it for both sides |
+ *
+ * CODE is one of the page's refusals, or `gone`, `timeout`, `replaced` (a stream), `closed` or `broken` (a channel), `read_only` (clients may only read), `unusable` (the
  * server's answer). An implementation may have these also, which the tests use where they are there:
  *
  * | command | results |
@@ -111,6 +123,18 @@ export interface Pending {
   readonly parked: Promise<void>;
   /** The words of the answer. */
   readonly answer: Promise<string[]>;
+}
+
+/** The code with which a command is refused. */
+export async function refusalOf({ answer }: Pending): Promise<string> {
+  let words: string[];
+  try {
+    words = await answer;
+  } catch (error) {
+    if (error instanceof PartyError) return error.code;
+    throw error;
+  }
+  throw new Error(`Cannot be: a command succeeded with "${words.join(" ")}"`);
 }
 
 interface Waiting {
@@ -183,14 +207,7 @@ export class Party implements AsyncDisposable {
 
   /** Runs a command that is refused; the code. */
   async refused(...words: readonly (string | number)[]): Promise<string> {
-    let answer: string[];
-    try {
-      answer = await this.run(...words);
-    } catch (error) {
-      if (error instanceof PartyError) return error.code;
-      throw error;
-    }
-    throw new Error(`Cannot be: "${words.join(" ")}" succeeded with "${answer.join(" ")}"`);
+    return await refusalOf(this.begin(...words));
   }
 
   /** Starts a command that blocks, and resolves when it does. */

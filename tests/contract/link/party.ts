@@ -7,6 +7,7 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import {
   type AnyLock,
+  type Channel,
   type Client,
   connect,
   type ConnectedClient,
@@ -45,6 +46,7 @@ const copies = new Map<string, Uint8Array<ArrayBuffer>>();
 const loans = new Map<string, FrameLoan>();
 const readers = new Map<string, StreamReader>();
 const leases = new Map<string, FrameLease>();
+const channels = new Map<string, Channel>();
 let lastId = 0;
 
 /** A refusal of a command. */
@@ -134,8 +136,13 @@ const commands: Readonly<Record<string, Command>> = {
   async serve([service, name = "", schema = "", ...rest]) {
     const regions: Record<string, RegionOptions> = {};
     const streams: Record<string, { byteLength: number; slots: number }> = {};
+    const served: Record<string, { byteLength: number }> = {};
     for (let at = 0; at + 2 < rest.length; at += 3) {
       const words = rest.slice(at + 1);
+      if (words[1] === "channel") {
+        served[rest[at]!] = { byteLength: Number(words[0]) };
+        continue;
+      }
       const stream = streamOf(words);
       if (stream === undefined) regions[rest[at]!] = optionsOf(words);
       else streams[rest[at]!] = stream;
@@ -144,11 +151,13 @@ const commands: Readonly<Record<string, Command>> = {
     server = await serve(name, {
       regions,
       streams,
+      channels: served,
       schema: schemaOf(schema),
       broker,
       request: echo,
       message: keepMessage,
     });
+    for (const channel of Object.keys(served)) void keepChannels(server, channel);
   },
   async put([name = "", ...rest]) {
     const stream = streamOf(rest);
@@ -282,6 +291,43 @@ const commands: Readonly<Record<string, Command>> = {
     await reader.follow();
     return reader.generation;
   },
+  async channel([name = ""]) {
+    try {
+      const channel = await client!.channel(name);
+      channels.set(name, channel);
+      return channel.byteLength;
+    } catch (error) {
+      // A refusal that has no class of its own.
+      throw (error as Error).constructor === Error ? new Refusal("failed") : error;
+    }
+  },
+  post: ([name = "", length, byte]) =>
+    found(channels.get(name)).send(messageOf(length, byte)) ? "sent" : "full",
+  async post_wait([name = "", length, byte], say) {
+    const sending = found(channels.get(name)).sendAsync(messageOf(length, byte));
+    say("parked");
+    await sending;
+    return "sent";
+  },
+  pull([name = ""]) {
+    const message = found(channels.get(name)).receive();
+    return message === undefined ? "none" : tellMessage(message);
+  },
+  async pull_wait([name = "", how], say) {
+    const channel = found(channels.get(name));
+    if (how === "futex") {
+      say("parked");
+      return tellMessage(channel.receiveSync({ spin: 0 }));
+    }
+    const next = channel.messages({ spin: 0 }).next();
+    say("parked");
+    const { value } = await next;
+    if (value === undefined) throw new Refusal("closed");
+    return tellMessage(value);
+  },
+  async hangup([name = ""]) {
+    await found(channels.get(name)).close();
+  },
   unlock([name = ""]) {
     guards.get(name)?.unlock();
     guards.delete(name);
@@ -315,6 +361,19 @@ const commands: Readonly<Record<string, Command>> = {
     if ("reset" in lock) lock.reset();
   },
 };
+
+/** Keeps the end of the client that opened a channel last. */
+async function keepChannels(server: Server, name: string): Promise<void> {
+  for await (const channel of server.channel(name)) channels.set(name, channel);
+}
+
+function messageOf(length: string | undefined, byte: string | undefined): Uint8Array {
+  return new Uint8Array(Number(length)).fill(Number(byte));
+}
+
+function tellMessage(bytes: Uint8Array): string {
+  return `${bytes.length} ${bytes[0] ?? 0} ${bytes.at(-1) ?? 0}`;
+}
 
 /** Answers with what was asked. */
 function echo(value: MessageValue): MessageValue {
@@ -355,6 +414,8 @@ function codeOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "not_found";
   if (error instanceof Deno.errors.NotCapable) return "read_only";
   if (error instanceof DOMException && error.name === "TimeoutError") return "timeout";
+  if (error instanceof TypeError && error.message.endsWith("it is closed")) return "closed";
+  if (error instanceof Error && error.message.includes("no ring can hold")) return "broken";
   return `unusable ${String(error).replaceAll(/\s+/g, " ")}`;
 }
 

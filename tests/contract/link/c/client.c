@@ -54,6 +54,7 @@ static void *wake_own_sleepers(void *argument) {
     }
     pthread_mutex_unlock(&regions_lock);
     wake_lock_sleepers();
+    wake_channel_sleepers();
     usleep(1000);
   }
   return NULL;
@@ -236,6 +237,8 @@ const char *client_connect(const char *service, const char *name, const char *sc
   side = NULL;
   return problem;
 }
+
+_Atomic uint32_t *client_parked(uint32_t index) { return atomic32(&words->parked[index]); }
 
 const char *client_open(const char *name, bool write) {
   if (strlen(name) >= sizeof regions->name) return "not_found";

@@ -407,7 +407,7 @@ static void *run(void *argument) {
     say(command, "ok %u", server_clients());
     known = false;
   } else {
-    if (!run_on_streams(command)) run_on_region(command);
+    if (!run_on_streams(command) && !run_on_channels(command)) run_on_region(command);
     known = false;
   }
   if (known || problem != NULL) say(command, problem == NULL ? "ok" : "error %s", problem);

@@ -259,6 +259,20 @@ struct reader *client_reader(const char *id);     /* NULL: there is none */
 void client_shut(struct reader *reader);
 void client_wake(const struct region *region); /* the server, if it is parked */
 
+/* ---------------------------------------------------------------------------------------- channels.c ---- */
+
+/* At a server, which names its clients by their addresses. Each answers NULL or the code of a refusal. */
+bool channel_serve(const char *name, uint32_t index, uint64_t bytes, _Atomic uint32_t *parked);
+const char *channel_opened(const void *client, xpc_object_t request, xpc_object_t reply);
+const char *channel_closed(const void *client, xpc_object_t request);
+void channels_client_gone(const void *client);
+void server_tell_channels(const void *client); /* the note that this side has left one */
+
+_Atomic uint32_t *client_parked(uint32_t index); /* a client's own parked word */
+void wake_channel_sleepers(void);
+/* Runs a command of channels; false: it is none. */
+bool run_on_channels(const struct command *command);
+
 /* ---------------------------------------------------------------------------------------- messages.c ---- */
 
 /* Takes a message of the other side that is a request or a message; false if it is none. */

@@ -399,7 +399,11 @@ static void receive(struct client *client, xpc_object_t message) {
   else if (strcmp(op, "lock") == 0) code = open_lock(client, message, reply);
   else if (strcmp(op, "stream") == 0) code = open_stream(client, message, reply);
   else if (strcmp(op, "stream_close") == 0) code = close_stream(client, message);
-  else if (strcmp(op, "describe") == 0) code = describe(reply);
+  else if (strcmp(op, "channel") == 0 || strcmp(op, "channel_close") == 0) {
+    if (client->owner == 0) code = "hello_first";
+    else if (strcmp(op, "channel") == 0) code = channel_opened(client, message, reply);
+    else code = channel_closed(client, message);
+  } else if (strcmp(op, "describe") == 0) code = describe(reply);
   else if (strcmp(op, "request") == 0 || strcmp(op, "received") == 0) code = "hello_first";
   pthread_mutex_unlock(&lock);
   xpc_dictionary_set_bool(reply, "ok", code == NULL);
@@ -413,6 +417,7 @@ static void receive(struct client *client, xpc_object_t message) {
 
 /* The steps that the page lists, in their order. */
 static void client_gone(struct client *client) {
+  channels_client_gone(client);
   pthread_mutex_lock(&lock);
   for (struct reader_entry *each = entries; each < entries + MAX_ENTRIES; each++) {
     if (each->client == client) remove_entry(each);
@@ -571,7 +576,28 @@ const char *server_register(const char *service, const char *name) {
   return NULL;
 }
 
+void server_tell_channels(const void *client) {
+  pthread_mutex_lock(&lock);
+  for (struct client *each = clients; each < clients + MAX_CLIENTS; each++) {
+    if (each != client || each->connection == NULL) continue;
+    xpc_object_t note = xpc_dictionary_create(NULL, NULL, 0);
+    xpc_dictionary_set_string(note, "event", "channels");
+    xpc_connection_send_message(each->connection, note);
+    xpc_release(note);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+static const char *put_channel(const char *name, uint64_t bytes) {
+  pthread_mutex_lock(&lock);
+  uint32_t index = last_index++;
+  bool made = channel_serve(name, index, bytes, atomic32(&words->parked[index]));
+  pthread_mutex_unlock(&lock);
+  return made ? NULL : "bad_request";
+}
+
 const char *server_put(const char *name, uint64_t bytes, const char *kind) {
+  if (strcmp(kind, "channel") == 0) return put_channel(name, bytes);
   struct region made = {.slots = 0};
   bool clients_write = strcmp(kind, "write") == 0;
   if (strlen(name) >= sizeof regions->name) return "bad_request";

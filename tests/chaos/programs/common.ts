@@ -20,6 +20,12 @@ export const PAUSE_AFTER_ERROR = 20;
 /** How long connecting may take, in milliseconds. */
 export const CONNECT_BOUND = 60_000;
 
+/**
+ * How long a lock may take, in milliseconds. Where the server is gone, nobody notices the death of another client that
+ * holds it: the README says so, and to lock with a timeout.
+ */
+export const LONGEST_WAIT = 15_000;
+
 /** Ends what runs by itself. */
 export const stop = new AbortController();
 

@@ -15,6 +15,9 @@ const RESOURCES_OF_A_BROKER = 40;
 /** How long descriptors must stay as they are to count as what a process needs, in milliseconds. */
 const STEADY = 500;
 
+/** How much is told of what one process saw. */
+const MAX_VIOLATIONS = 5;
+
 /** What the survivors had when they were ready, and what was told of the dead. */
 export class Invariants {
   readonly #cast: Cast;
@@ -91,11 +94,14 @@ export class Invariants {
     await Promise.all(resting.map((actor) => actor.call("resume", {}, BOUND)));
   }
 
+  /** Nobody saw anything that never must be; all is told of that, since one fault may show in several places. */
   async #nothingWasViolated(): Promise<void> {
+    const all: string[] = [];
     for (const actor of this.#talking) {
-      const [first] = await actor.call<string[]>("violations", {}, BOUND);
-      if (first !== undefined) throw new ChaosError(`${actor.name}: ${first}`);
+      const violations = await actor.call<string[]>("violations", {}, BOUND);
+      all.push(...violations.slice(0, MAX_VIOLATIONS).map((what) => `${actor.name}: ${what}`));
     }
+    if (all.length > 0) throw new ChaosError(all.join("\n"));
   }
 
   /** Whoever died with a lock is told of to one, exactly. */

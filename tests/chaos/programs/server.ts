@@ -5,7 +5,7 @@
  */
 import { serve } from "../../../mod.ts";
 import { answer } from "../../support/calls.ts";
-import { echoAll, message, request } from "./answering.ts";
+import { echoAll, lie, message, request } from "./answering.ts";
 import { broker, COMMON, id, name, onceThereIsABroker, pause, stop } from "./common.ts";
 import { alone, told } from "./exclusion.ts";
 import { Publishing } from "./publishing.ts";
@@ -74,6 +74,7 @@ await answer({
     server.region(String(p["region"])).view(BigUint64Array)[Number(p["word"])] = BigInt(Number(p["value"]));
   },
   tear: () => void (publishing.tear = true),
+  lie,
   /** Commits for the last time, until it is to resume: who misses this one waits in vain. */
   publish: () => {
     busy = false;

@@ -142,8 +142,8 @@ async function acquire({ ledger, budget }: Held, loop: number): Promise<void> {
   if (holders > UNITS) await unlessLost(ledger, `${holders} hold the ${UNITS} units of the budget`);
   if (loop === 0) await hold("budget");
   else await pause(Math.random() * LONGEST_HOLD);
-  if (words[mine + loop] === mark) words[mine + loop] = 0n;
-  else await unlessLost(ledger, `another wrote the mark of ${id}`);
+  if (words[mine + loop] !== mark) await unlessLost(ledger, `another wrote the mark of ${id}`);
+  words[mine + loop] = 0n;
 }
 
 /** How many hold a unit at one moment at least: those whose marks are the same at two looks, and who live after that. */

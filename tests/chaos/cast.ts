@@ -6,18 +6,22 @@
 import { testSandbox } from "../../src/testing/mod.ts";
 import { Actor, ChaosError, within } from "./actor.ts";
 import { available, restore, starve } from "./limits.ts";
-import { type BrokerKind, CAST, type Disturbance, roleOf } from "./plan.ts";
+import { type BrokerKind, CAST, type Disturbance, type Role, roleOf } from "./plan.ts";
 
 /** The longest wait for anything, in milliseconds: a process that takes longer hangs. */
 export const BOUND = 60_000;
 
-/** How long a holder may take to get the lock before it is killed with it; the server may be away just then. */
+/** How long one may take to get what it is to be killed with; the server may be away just then. */
 const HOLD_BOUND = 1000;
 
-/** Who died while it held the lock. */
+/** Who died while it held a lock. */
 export interface Victim {
   /** Its number. */
   readonly id: number;
+  /** What it held. */
+  readonly lock: string;
+  /** Which of the cast it was. */
+  readonly role: Role;
   /** The server that owned the lock, which must live for word of it to come. */
   readonly server: Actor;
 }
@@ -25,7 +29,7 @@ export interface Victim {
 /** All that take part, and the directory of their sockets. */
 export class Cast implements AsyncDisposable {
   readonly kind: BrokerKind;
-  /** Those who died in this round while they held the lock. */
+  /** Those who died in this round while they held a lock, once for each lock. */
   victims: Victim[] = [];
   /** Who was killed in this round. */
   readonly killed = new Set<string>();
@@ -138,8 +142,8 @@ export class Cast implements AsyncDisposable {
       case "kill-holding": {
         this.killed.add(to);
         const server = this.server;
-        const held = await actor.call("hold", {}, HOLD_BOUND).then(() => true, () => false);
-        if (held) this.victims.push({ id: actor.id, server });
+        const held = await actor.call<string[]>("hold", {}, HOLD_BOUND).catch(() => []);
+        for (const lock of held) this.victims.push({ id: actor.id, lock, role: roleOf(to), server });
         return await this.#replace(actor, lasts);
       }
       case "stop":
@@ -147,7 +151,8 @@ export class Cast implements AsyncDisposable {
         await pause(lasts);
         return actor.signal("SIGCONT");
       case "exhaust": {
-        if (!available) return;
+        // Deno itself cannot begin without descriptors; whoever is killed before it has begun needs none.
+        if (!available || !await this.#ready(to).then(() => true, () => false)) return;
         const limit = await starve(actor.pid);
         await pause(lasts);
         return await restore(actor.pid, limit);

@@ -6,7 +6,8 @@
 import type { ProcessResources } from "../../src/testing/mod.ts";
 import { type Actor, ChaosError } from "./actor.ts";
 import { BOUND, type Cast, pause } from "./cast.ts";
-import { CAST } from "./plan.ts";
+import { CAST, roleOf } from "./plan.ts";
+import type { Told } from "./programs/exclusion.ts";
 
 /** An elected broker holds connections and endpoints of all others, and may be any of them. */
 const RESOURCES_OF_A_BROKER = 40;
@@ -14,12 +15,15 @@ const RESOURCES_OF_A_BROKER = 40;
 /** How long descriptors must stay as they are to count as what a process needs, in milliseconds. */
 const STEADY = 500;
 
+/** How much is told of what one process saw. */
+const MAX_VIOLATIONS = 5;
+
 /** What the survivors had when they were ready, and what was told of the dead. */
 export class Invariants {
   readonly #cast: Cast;
   readonly #baselines = new Map<number, ProcessResources>();
-  /** Whom each holder told of that it took the lock over from. */
-  readonly #told = new Map<number, number[]>();
+  /** Whom each told of that it took a lock over from. */
+  readonly #told = new Map<number, Told[]>();
 
   constructor(cast: Cast) {
     this.#cast = cast;
@@ -29,11 +33,12 @@ export class Invariants {
   async check(): Promise<void> {
     await this.#nobodyEnded();
     await this.#allSeeTheNewest();
-    await this.#allGetTheLock();
+    await this.#allGoOn();
+    await this.#nothingIsLost();
     await this.#nothingWasViolated();
     await this.#abandonedIsToldOnce();
     await this.#nothingLeaks();
-    await this.#cast.server.call("resume", {}, BOUND);
+    await this.#resume();
   }
 
   async #nobodyEnded(): Promise<void> {
@@ -62,35 +67,64 @@ export class Invariants {
     );
   }
 
-  async #allGetTheLock(): Promise<void> {
-    await Promise.all(this.#cast.of("holder").map((holder) => holder.call("turn", {}, BOUND)));
+  /** Everybody who lives goes on with what it does: is answered, reads frames, gets locks. */
+  async #allGoOn(): Promise<void> {
+    await Promise.all(
+      ["client", "holder", "reader", "taker"].flatMap((role) => this.#cast.of(role)).map(async (actor) => {
+        try {
+          await actor.call("more", {}, BOUND);
+        } catch (error) {
+          const turns = await actor.call<string>("turns", {}, BOUND).catch(() => "no answer");
+          throw new ChaosError(`${actor.name} does not go on (${turns}): ${(error as Error).message}`);
+        }
+      }),
+    );
   }
 
+  /** While those who live hold nothing, all can be taken: the dead keep neither locks nor slots. */
+  async #nothingIsLost(): Promise<void> {
+    const resting = [...this.#cast.of("reader"), ...this.#cast.of("taker")];
+    await Promise.all(resting.map((actor) => actor.call("rest", {}, BOUND)));
+    await this.#cast.server.call("takeAllLocks", {}, BOUND);
+    await this.#cast.server.call("takeAllSlots", {}, BOUND);
+  }
+
+  async #resume(): Promise<void> {
+    const resting = [...this.#cast.of("reader"), ...this.#cast.of("taker"), this.#cast.server];
+    await Promise.all(resting.map((actor) => actor.call("resume", {}, BOUND)));
+  }
+
+  /** Nobody saw anything that never must be; all is told of that, since one fault may show in several places. */
   async #nothingWasViolated(): Promise<void> {
+    const all: string[] = [];
     for (const actor of this.#talking) {
-      const [first] = await actor.call<string[]>("violations", {}, BOUND);
-      if (first !== undefined) throw new ChaosError(`${actor.name}: ${first}`);
+      const violations = await actor.call<string[]>("violations", {}, BOUND);
+      all.push(...violations.slice(0, MAX_VIOLATIONS).map((what) => `${actor.name}: ${what}`));
     }
+    if (all.length > 0) throw new ChaosError(all.join("\n"));
   }
 
-  /** A holder that died with the lock is told of to one, exactly. */
+  /** Whoever died with a lock is told of to one, exactly. */
   async #abandonedIsToldOnce(): Promise<void> {
-    for (const holder of this.#cast.of("holder")) {
-      this.#told.set(holder.id, await holder.call<number[]>("abandoned", {}, BOUND));
+    const { victims, killed, server } = this.#cast;
+    for (const actor of [server, ...this.#cast.of("holder"), ...this.#cast.of("taker")]) {
+      this.#told.set(actor.id, await actor.call<Told[]>("told", {}, BOUND));
     }
-    const told = [...this.#told.values()].flat().filter((id) => id !== 0);
-    for (const id of told) {
-      if (told.filter((other) => other === id).length > 1) {
-        throw new ChaosError(`the lock of dead holder ${id} was told as abandoned twice`);
+    const told = [...this.#told.values()].flat().filter(({ holder }) => holder !== 0);
+    const times = (id: number, lock: string): number => {
+      return told.filter((word) => word.holder === id && word.lock === lock).length;
+    };
+    for (const { holder, lock } of told) {
+      if (times(holder, lock) > 1) {
+        throw new ChaosError(`the lock of dead holder ${holder} (${lock}) was told as abandoned twice`);
       }
     }
-    const { victims, killed, server } = this.#cast;
     // Word is lost where the lock went with its server, or with a second holder that had it told.
-    const holdersKilled = [...killed].filter((name) => name.startsWith("holder")).length;
-    for (const victim of victims) {
-      if (victim.server !== server || holdersKilled > 1) continue;
-      if (!told.includes(victim.id)) {
-        throw new ChaosError(`the lock of dead holder ${victim.id} was not told as abandoned to anybody`);
+    for (const { id, lock, role, server: owner } of victims) {
+      const killedOfRole = [...killed].filter((name) => roleOf(name) === role).length;
+      if (owner !== server || killedOfRole > 1) continue;
+      if (times(id, lock) === 0) {
+        throw new ChaosError(`the lock of dead holder ${id} (${lock}) was not told as abandoned to anybody`);
       }
     }
   }

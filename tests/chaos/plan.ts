@@ -5,7 +5,7 @@
  */
 
 /** Who can be disturbed. */
-export type Role = "broker" | "server" | "client" | "holder";
+export type Role = "broker" | "server" | "client" | "holder" | "reader" | "taker";
 
 /** Who takes part, in the order of the plan's numbers. */
 export const CAST: readonly string[] = [
@@ -16,6 +16,10 @@ export const CAST: readonly string[] = [
   "client3",
   "holder1",
   "holder2",
+  "reader1",
+  "reader2",
+  "taker1",
+  "taker2",
 ];
 
 /** Disturbances. */
@@ -54,7 +58,13 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-const MAX_DISTURBANCES = 5;
+/** Who can be killed while it holds something: a lock, or frames of a stream. */
+const HOLDING: readonly Role[] = ["holder", "reader", "taker"];
+
+/** Who can be told not to run its event loop for a while. */
+const SLOW: readonly Role[] = ["client", "reader"];
+
+const MAX_DISTURBANCES = 8;
 const WINDOW = 500;
 const LONGEST = 400;
 
@@ -89,8 +99,8 @@ export function plan(
 function applies(kind: Kind, name: string, broker: BrokerKind): boolean {
   const role = roleOf(name);
   if (role === "broker" && broker === "elected") return false; // it is one of the others
-  if (kind === "kill-holding") return role === "holder";
-  if (kind === "slow") return role === "client";
+  if (kind === "kill-holding") return HOLDING.includes(role);
+  if (kind === "slow") return SLOW.includes(role);
   return true;
 }
 

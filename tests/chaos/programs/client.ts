@@ -1,5 +1,6 @@
 /**
- * A client of the cast: follows both regions over the lives of the server, as a program of a user's does.
+ * A client of the cast: follows both regions over the lives of the server, as a program of a user's does, and
+ * talks to it.
  *
  * @module
  */
@@ -17,7 +18,8 @@ import {
   stop,
   violated,
 } from "./common.ts";
-import { LIFE, REGIONS, VALUE } from "./words.ts";
+import { Talking } from "./talking.ts";
+import { FOLLOWED, LIFE, VALUE } from "./words.ts";
 
 /** What a region said last. */
 interface Seen {
@@ -68,9 +70,7 @@ async function watch(region: ReadableRegion): Promise<void> {
 async function sees(life: bigint, value: bigint): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const look = (): void => {
-    const all = Object.keys(REGIONS).every((region) =>
-      seen[region]?.life === life && seen[region].value === value
-    );
+    const all = FOLLOWED.every((region) => seen[region]?.life === life && seen[region].value === value);
     if (all) resolve();
   };
   watchers.add(look);
@@ -79,10 +79,13 @@ async function sees(life: bigint, value: bigint): Promise<void> {
   watchers.delete(look);
 }
 
-const following = Object.keys(REGIONS).map(follow);
+const following = FOLLOWED.map(follow);
+const talking = new Talking(client);
 await answer({
   ...COMMON,
   ready: () => client.pid,
+  more: () => talking.turns.more(),
+  turns: () => `${talking.turns}`,
   sees: (p) => sees(BigInt(Number(p["life"])), BigInt(Number(p["value"]))),
   seen: () =>
     Object.entries(seen).map(([region, { life, value }]) => `${region}: life ${life}, value ${value}`),
@@ -92,5 +95,5 @@ await answer({
   },
 });
 stop.abort(new Error("the program ends"));
-await Promise.all(following);
+await Promise.all([...following, talking.ended()]);
 await client.close();

@@ -20,15 +20,33 @@ export const PAUSE_AFTER_ERROR = 20;
 /** How long connecting may take, in milliseconds. */
 export const CONNECT_BOUND = 60_000;
 
+/**
+ * How long a lock may take, in milliseconds. Where the server is gone, nobody notices the death of another client that
+ * holds it: the README says so, and to lock with a timeout.
+ */
+export const LONGEST_WAIT = 15_000;
+
 /** Ends what runs by itself. */
 export const stop = new AbortController();
 
 const violations: string[] = [];
+const kinds = new Set<string>();
 
-/** Notes that something happened that never must. */
+/** Notes that something happened that never must; of each kind it keeps the first. */
 export function violated(what: string): void {
+  if (isKnown(what)) return;
+  kinds.add(kindOf(what));
   violations.push(what);
   console.error(`violated: ${what}`);
+}
+
+/** Whether something of this kind was noted. */
+export function isKnown(what: string): boolean {
+  return kinds.has(kindOf(what));
+}
+
+function kindOf(what: string): string {
+  return what.replace(/[\d.]+/g, "#");
 }
 
 /** Notes an error that may come while others die. */

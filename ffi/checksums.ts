@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "ccf0cdb0930aed92a43634a9cdcfd3cf244fe8e316a5e69797c1abd0979ec932",
+    sha256: "0e3e0b29bf9642aba6e7d156e2219cf4bb575c24de85a1f13a162074f9c45fe1",
     byteLength: 99488,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "58a83fd934ccf45ffd7db37a772302328016ba02a829e92b898e403e5c8472b4",
-    byteLength: 55214,
+    sha256: "80ecffd78c9e18cb49ebaacadcaa4e50c1ba76d9090cb0ea475b0c8aa2161706",
+    byteLength: 55249,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "f011a74c9b84168a7f57a5f611d5caef027fc6628ccf18c555096eb190392738",
-    byteLength: 137920,
+    sha256: "4a391749e2deb4638654ba9d2d01f7ec138181e3a8f6f86004bf794580e758ba",
+    byteLength: 138240,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "6e5fa1e4cb38829ce1a94a8b3bd3e15dce0e20d9d89d76cc54321e09c637afc4",
-    byteLength: 138368,
+    sha256: "3e7737b781a74a1c15424c50893c4503a3176e641607bd2ae501e34f6c580ec2",
+    byteLength: 138560,
   },
 };

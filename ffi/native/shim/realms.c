@@ -218,11 +218,11 @@ static shim_share *find(const uint64_t key[3], int64_t *error) {
   shim_share *share = table;
   while (share && share->id != key[0]) share = share->next;
   bool was_here = !share && key[0] != 0 && key[0] <= last_id;
-  *error = was_here ? -ESTALE : -ENOENT;
+  *error = was_here ? -EPIPE : -ENOENT;
   /* Both halves, whether or not the first differs. */
   if (share && ((share->secret[0] ^ key[1]) | (share->secret[1] ^ key[2])) != 0) return NULL;
   if (share && atomic_load(&share->ended) != 0) {
-    *error = -ESTALE;
+    *error = -EPIPE;
     return NULL;
   }
   return share;

@@ -221,7 +221,7 @@ export abstract class Region implements AsyncDisposable, Waitable {
    * Ends all waits, unlocks the mutex if this realm holds it, detaches every view, and unmaps. What the other side has
    * mapped stays. Idempotent.
    *
-   * Workers that attached to it close it, too. The call waits until each has done so or has died, for ten seconds at
+   * Workers that attached to it close it, too. The call waits until each has done so or has died, for 15 seconds at
    * most: a worker whose event loop does not turn keeps its views until it does.
    */
   close(): Promise<void> {

@@ -14,10 +14,10 @@ import {
 } from "./layout.ts";
 
 /**
- * How long a close waits for the other realms, in milliseconds. One that never turns its event loop keeps its views,
- * which are mappings of its own.
+ * How long a close waits for the other realms, in milliseconds: longer than Deno takes to end a worker that is busy, ten
+ * seconds. One that never turns its event loop keeps its views, which are mappings of its own.
  */
-const PATIENCE = 10_000;
+const PATIENCE = 15_000;
 
 /** The numbers of the mappings in `struct shim_share_place`, and one that stands for none. */
 const SERVER_PART = 1;

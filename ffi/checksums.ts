@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "ccf0cdb0930aed92a43634a9cdcfd3cf244fe8e316a5e69797c1abd0979ec932",
-    byteLength: 99488,
+    sha256: "99c89e3357782faad9e2b264236b65e42d417b7aaa212fce0a47644ae7de87af",
+    byteLength: 100768,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "58a83fd934ccf45ffd7db37a772302328016ba02a829e92b898e403e5c8472b4",
-    byteLength: 55214,
+    sha256: "3e548c43005df055c446cfa0e7b5bdc5a47dadbe215db608ec88699944472769",
+    byteLength: 60553,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "191eaa84ee12874220748b79a5c505f224fb8ee79aff80028c251aac9d49d04b",
-    byteLength: 137216,
+    sha256: "609c45392210fb93b9cd095baba9db817b868979283606b54d0db43c75dafc90",
+    byteLength: 143312,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a4a0d9523f57e30c34b3e0653355827861ca6ef1b4d4b21bae83d5eb83d71d33",
-    byteLength: 137616,
+    sha256: "f3d63b2154b9d5eb74d40342e0e422d7f530c768261920c5931615e4f81a3f1d",
+    byteLength: 143464,
   },
 };

@@ -71,10 +71,10 @@ export class AttachedEnd implements LinkEnd {
 
   static #take(queue: EventQueue, message: SharedRegion): Attached {
     const { library, library: { shim } } = queue;
-    let linked: LinkedRegion | undefined;
     // Neither comes before this realm's event loop turns, when there is a region.
-    const gone = queue.expect(() => void linked?.orphan(goneError(message.name)));
-    const closed = queue.expect(() => void linked?.close());
+    const made: { linked?: LinkedRegion } = {};
+    const gone = queue.expect(() => void made.linked?.orphan(goneError(message.name)));
+    const closed = queue.expect(() => void made.linked?.close());
     const key = BigUint64Array.of(BigInt(message.id), ...message.secret);
     const out = new BigInt64Array(5);
     const seat = shim.shim_seat_take(queue.handle, gone, closed, key, out);
@@ -94,10 +94,11 @@ export class AttachedEnd implements LinkEnd {
     const mapping = Mapping.borrow(library, address, BigInt(data), byteLength, {
       ...{ name, behind, writable, release },
     });
-    linked = new LinkedRegion(end, { ...facts, layout }, mapping, async (closed) => {
+    const linked = new LinkedRegion(end, { ...facts, layout }, mapping, async (closed) => {
       attached.delete(closed);
       await end.#leave();
     });
+    made.linked = linked;
     attached.add(linked);
     return { linked, access };
   }
@@ -114,7 +115,10 @@ export class AttachedEnd implements LinkEnd {
     const borrow = (part: number, length: number): Mapping => {
       const address = handleAt<Address>(addresses, part * 8)!;
       // The seat unmaps them.
-      return Mapping.borrow(library, address, BigInt(length), length, { writable: true, release: () => false });
+      return Mapping.borrow(library, address, BigInt(length), length, {
+        writable: true,
+        release: () => false,
+      });
     };
     this.queue = queue;
     this.#seat = seat;
@@ -197,7 +201,9 @@ function checkMessage(message: unknown): asserts message is SharedRegion {
   if (!isWhole) throw wrong;
   if (process === Deno.pid) return;
   throw new TypeError(
-    `Cannot attach the region ${JSON.stringify(name)}: process ${process} has shared it among its own realms. ` +
+    `Cannot attach the region ${
+      JSON.stringify(name)
+    }: process ${process} has shared it among its own realms. ` +
       "Another process connects, and opens it",
   );
 }

@@ -123,7 +123,9 @@ export class Sharing {
   share(region: Shareable, access: "read" | "write"): Share {
     const { facts: { index, name } } = region;
     if (!this.#place.canRing()) {
-      throw new Error(`Cannot share the region "${name}": the server gave no doorbell for other realms to ring`);
+      throw new Error(
+        `Cannot share the region "${name}": the server gave no doorbell for other realms to ring`,
+      );
     }
     const share = new NativeShare(this.#end, this.#place, region, access);
     this.#begin(index);
@@ -180,7 +182,12 @@ class NativeShare implements Share {
   }
 }
 
-function factsOf(end: SharingEnd, place: SharingPlace, region: Shareable, access: "read" | "write"): SharedFacts {
+function factsOf(
+  end: SharingEnd,
+  place: SharingPlace,
+  region: Shareable,
+  access: "read" | "write",
+): SharedFacts {
   const { name, index, generation, clients, tileBytes, layout } = region.facts;
   const { byteLength, behind, writable, mapped } = region.mapping;
   return {

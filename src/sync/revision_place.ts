@@ -4,9 +4,6 @@ import type { Bell } from "./bell_listeners.ts";
 import { PeerGoneError } from "./errors.ts";
 import type { ParkedWord } from "./parked_word.ts";
 
-/** The other side is gone. */
-export const GONE = 1;
-
 /** `SHIM_SHARE_CLOSED`: the realm that shared the region closes it. */
 export const CLOSED = 2;
 
@@ -25,7 +22,7 @@ export interface RevisionPlace {
   /** Our parked word for the region. */
   readonly parked: ParkedWord;
   /**
-   * The word that becomes {@linkcode GONE} when the other side is gone, where there is only one other side, or
+   * The word that becomes 1 when the other side is gone, where there is only one other side, or
    * {@linkcode CLOSED} when another realm closes the region.
    */
   readonly gone: Address | null;

@@ -9,7 +9,18 @@ import { attach, connect, type SharedRegion, waitAnySync, type WritableRegion } 
 export type Task =
   | { readonly op: "attach"; readonly message: SharedRegion }
   | { readonly op: "write"; readonly value: number }
-  | { readonly op: "read" | "lock" | "lockSync" | "lockLater" | "unlock" | "close" | "closed" | "share" | "changes" }
+  | {
+    readonly op:
+      | "read"
+      | "lock"
+      | "lockSync"
+      | "lockLater"
+      | "unlock"
+      | "close"
+      | "closed"
+      | "share"
+      | "changes";
+  }
   | { readonly op: "waitSync" | "change" | "waitAny"; readonly after: number }
   | { readonly op: "copy"; readonly timeout: number }
   | { readonly op: "count"; readonly rounds: number; readonly how: "sync" | "async" }

@@ -16,7 +16,9 @@ interface Answer {
 
 /** A worker that does what it is told, one thing after the other. Terminated at the end of its scope. */
 class Attached implements Disposable {
-  readonly #worker = new Worker(new URL("../support/attached_worker.ts", import.meta.url), { type: "module" });
+  readonly #worker = new Worker(new URL("../support/attached_worker.ts", import.meta.url), {
+    type: "module",
+  });
   readonly #answers: Answer[] = [];
   #next: (() => void) | undefined;
 
@@ -109,7 +111,13 @@ testBoth("waits in a worker see the commits of all", async (shared, other) => {
   const ops = ["waitSync", "waitAny", "change"] as const;
   let revision = 0;
   for (const op of ops) {
-    for (const commit of [() => shared.commit(), () => other.commit(), () => second.call({ op: "write", value: 1 })]) {
+    for (
+      const commit of [
+        () => shared.commit(),
+        () => other.commit(),
+        () => second.call({ op: "write", value: 1 }),
+      ]
+    ) {
       await worker.wait({ op, after: revision });
       assertEquals(await commit(), ++revision);
       const { value } = await worker.answer();
@@ -276,7 +284,10 @@ Deno.test("a killed server ends the waits in a worker of a client, which keeps t
 Deno.test("a realm that dies has shared nothing any more: others are orphaned", async () => {
   const broker = brokerName();
   const name = uniqueName("attach");
-  await using server = await serve(name, { broker: { service: broker }, regions: { frame: { byteLength: 4096 } } });
+  await using server = await serve(name, {
+    broker: { service: broker },
+    regions: { frame: { byteLength: 4096 } },
+  });
   using owner = new Attached();
   const message = await owner.call({ op: "connect", name, broker }) as SharedRegion<"write">;
   await using frame = await attach(message);
@@ -362,7 +373,9 @@ Deno.test("a message that share() has not given is refused", async () => {
       { ...message, id: message.id + 1_000_000 },
       { ...message, process: Deno.pid + 1 },
     ];
-    for (const each of forged) await assertRejects(() => attach(each as SharedRegion), TypeError, "Cannot attach");
+    for (const each of forged) {
+      await assertRejects(() => attach(each as SharedRegion), TypeError, "Cannot attach");
+    }
     await using same = await attach(message);
     assertEquals(same.name, "frame");
   }, "server");
@@ -371,7 +384,10 @@ Deno.test("a message that share() has not given is refused", async () => {
 Deno.test("what was shared to be read is read in a worker, whatever the message says", async () => {
   const name = uniqueName("attach");
   const broker = { service: brokerName() };
-  await using server = await serve(name, { broker, regions: { frame: { byteLength: 4096, clients: "read" } } });
+  await using server = await serve(name, {
+    broker,
+    regions: { frame: { byteLength: 4096, clients: "read" } },
+  });
   await using client = await connect(name, { broker });
   const frame = await client.open("frame");
   const message = { ...frame.share(), access: "write" } as const;

@@ -157,6 +157,8 @@ export {
   type TakeOverOptions,
 } from "./src/service/peer.ts";
 export type { Inheritance } from "./src/link/estate.ts";
+export { attach } from "./src/exchange/attach.ts";
+export type { SharedRegion } from "./src/link/sharing.ts";
 export { ReadableRegion, Region, WritableRegion } from "./src/exchange/region.ts";
 export type { ClientAccess } from "./src/link/linked_region.ts";
 export { serve, type ServeOptions, Server } from "./src/service/server.ts";

@@ -14,6 +14,8 @@ import type {
   ShimOwner,
   ShimQueue,
   ShimRing,
+  ShimSeat,
+  ShimShare,
   ShimStreamReader,
   ShimStreamWriter,
   XpcObject,
@@ -44,6 +46,10 @@ export const streamReader = "pointer" as Typed<ShimStreamReader>;
 export const ring = "pointer" as Typed<ShimRing>;
 /** `shim_lock *` */
 export const lock = "pointer" as Typed<ShimLock>;
+/** `shim_share *` */
+export const share = "pointer" as Typed<ShimShare>;
+/** `shim_seat *` */
+export const seat = "pointer" as Typed<ShimSeat>;
 /** `shim_locks *` */
 export const locks = "pointer" as Typed<ShimLocks>;
 /** `void *` into mapped memory */

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "0e3e0b29bf9642aba6e7d156e2219cf4bb575c24de85a1f13a162074f9c45fe1",
-    byteLength: 99488,
+    sha256: "99c89e3357782faad9e2b264236b65e42d417b7aaa212fce0a47644ae7de87af",
+    byteLength: 100768,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "80ecffd78c9e18cb49ebaacadcaa4e50c1ba76d9090cb0ea475b0c8aa2161706",
-    byteLength: 55249,
+    sha256: "3e548c43005df055c446cfa0e7b5bdc5a47dadbe215db608ec88699944472769",
+    byteLength: 60553,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "4a391749e2deb4638654ba9d2d01f7ec138181e3a8f6f86004bf794580e758ba",
-    byteLength: 138240,
+    sha256: "609c45392210fb93b9cd095baba9db817b868979283606b54d0db43c75dafc90",
+    byteLength: 143312,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "3e7737b781a74a1c15424c50893c4503a3176e641607bd2ae501e34f6c580ec2",
-    byteLength: 138560,
+    sha256: "f3d63b2154b9d5eb74d40342e0e422d7f530c768261920c5931615e4f81a3f1d",
+    byteLength: 143464,
   },
 };

@@ -14,6 +14,8 @@ import {
   owner,
   queue,
   ring,
+  seat,
+  share,
   streamReader,
   streamWriter,
 } from "./_ctypes.ts";
@@ -200,6 +202,31 @@ export const shim = {
   shim_ring_rest: { parameters: [ring, buffer, "u32"], result: "i32" },
   /** `ring`, `writes` */
   shim_ring_leave: { parameters: [ring, "bool"], result: "void" },
+
+  // realms.c
+  /** `queue`, `place`, `audience`, `facts`, `length`, `secret` */
+  shim_share_create: { parameters: [queue, buffer, audience, buffer, "u32", buffer], result: share },
+  shim_share_id: { parameters: [share], result: "f64" },
+  /** `share`, `request` */
+  shim_share_close: { parameters: [share, "u32"], result: "u32" },
+  shim_share_free: { parameters: [share], result: "void" },
+  shim_share_death_call: { parameters: [], result: "pointer" },
+  /** `queue`, `gone`, `closed`, `key`, `out` */
+  shim_seat_take: { parameters: [queue, "u32", "u32", buffer, buffer], result: seat },
+  /** `seat`, `length` */
+  shim_seat_facts: { parameters: [seat, buffer], result: "pointer" },
+  shim_seat_audience: { parameters: [seat], result: audience },
+  shim_seat_ended: { parameters: [seat], result: memory },
+  shim_seat_disown_data: { parameters: [seat], result: "void" },
+  shim_seat_leave: { parameters: [seat], result: "void" },
+  shim_seat_try: { parameters: [seat], result: "i32" },
+  /** `seat`, `spin`, `milliseconds` */
+  shim_seat_wait: { parameters: [seat, "u32", "f64"], result: "i32" },
+  /** `queue`, `request`, `seat`, `milliseconds` */
+  shim_seat_wait_async: { parameters: [queue, "u32", seat, "f64"], result: "i32" },
+  shim_seat_unlock: { parameters: [seat], result: "i32" },
+  shim_seat_abandon: { parameters: [seat], result: "i32" },
+
   // tiles.c
   /** `tiles`, `audience`, `index`, `ranges`, `count` */
   shim_tiles_commit: { parameters: [buffer, audience, "u32", buffer, "u32"], result: "f64" },
@@ -285,6 +312,22 @@ export const SHIM_LATER: ReadonlySet<keyof typeof shim> = new Set([
   "shim_stream_take",
   "shim_stream_release",
   "shim_stream_holds",
+  "shim_share_create",
+  "shim_share_id",
+  "shim_share_close",
+  "shim_share_free",
+  "shim_share_death_call",
+  "shim_seat_take",
+  "shim_seat_facts",
+  "shim_seat_audience",
+  "shim_seat_ended",
+  "shim_seat_disown_data",
+  "shim_seat_leave",
+  "shim_seat_try",
+  "shim_seat_wait",
+  "shim_seat_wait_async",
+  "shim_seat_unlock",
+  "shim_seat_abandon",
   "shim_ring_create",
   "shim_ring_free",
   "shim_ring_send",

@@ -32,6 +32,10 @@ export type ShimStreamReader = Handle<"shim_stream_reader">;
 export type ShimRing = Handle<"shim_ring">;
 /** `shim_lock *`. */
 export type ShimLock = Handle<"shim_lock">;
+/** `shim_share *`. */
+export type ShimShare = Handle<"shim_share">;
+/** `shim_seat *`. */
+export type ShimSeat = Handle<"shim_seat">;
 /** `shim_locks *`. */
 export type ShimLocks = Handle<"shim_locks">;
 /** An address in mapped memory. */

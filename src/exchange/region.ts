@@ -5,6 +5,7 @@ import { IncompatibleError } from "../link/errors.ts";
 import type { Layout, LayoutFields, LayoutView, ReadOnlyLayoutView } from "../layout/types.ts";
 import { type LayoutPlace, viewLayout } from "../layout/view.ts";
 import type { ReadOnlyView, ViewConstructor } from "../memory/views.ts";
+import type { SharedRegion } from "../link/sharing.ts";
 import type { Changes, ChangesOptions } from "../sync/changes.ts";
 import type { Mutex } from "../sync/mutex.ts";
 import type { ByteRange, CopiedChanges, CopyChangesOptions } from "../sync/tiles.ts";
@@ -195,6 +196,21 @@ export abstract class Region implements AsyncDisposable, Waitable {
     return this.linked.copyChanges(target, lastRevision, options);
   }
 
+  /**
+   * What the workers of this process attach to the region by: the same memory, and no second connection. Send it with
+   * `postMessage()`, to as many as needed; they call {@linkcode attach}. There each has the views, the mutex, the
+   * revisions and the waits. All realms of a process are one owner of the mutex for other processes, and exclude each
+   * other. A worker that dies gives the mutex back, as `abandoned`.
+   *
+   * {@linkcode close} here closes it there, too. From now on, this realm waits for changes on a thread, not on the
+   * server's doorbell.
+   *
+   * @returns a plain object
+   * @throws {TypeError} if the region is closed
+   * @throws {PeerGoneError} if the server is gone
+   */
+  abstract share(): SharedRegion;
+
   /** @internal For `waitAny()`: by default after the revision that it told of last. */
   [waitSource](after?: number): WaitSource {
     if (after !== undefined) return this.linked.revisions.source(after, () => {});
@@ -204,6 +220,9 @@ export abstract class Region implements AsyncDisposable, Waitable {
   /**
    * Ends all waits, unlocks the mutex if this realm holds it, detaches every view, and unmaps. What the other side has
    * mapped stays. Idempotent.
+   *
+   * Workers that attached to it close it, too. The call waits until each has done so or has died, for 15 seconds at
+   * most: a worker whose event loop does not turn keeps its views until it does.
    */
   close(): Promise<void> {
     return this.linked.close();
@@ -254,10 +273,20 @@ export class WritableRegion extends Region {
   commit(ranges?: readonly ByteRange[]): number {
     return this.linked.commit(ranges);
   }
+
+  /** As {@linkcode Region.share}; the workers may write, too. */
+  override share(): SharedRegion<"write"> {
+    return this.linked.share("write") as SharedRegion<"write">;
+  }
 }
 
 /** A region that this side only reads: its views have no methods that write. */
 export class ReadableRegion extends Region {
+  /** As {@linkcode Region.share}; the workers only read, too. */
+  override share(): SharedRegion<"read"> {
+    return this.linked.share("read") as SharedRegion<"read">;
+  }
+
   /**
    * A view of the memory, no copy. It has length 0 once the region is closed; accessors of a layout throw. Where clients
    * may only read, the kernel kills a process that writes through it (by a cast, say).

@@ -46,6 +46,7 @@ import { Inbox, type MessageHandlers } from "./messages_inbox.ts";
 import { Outbox, TO_CLIENT, TO_SERVER } from "./messages_outbox.ts";
 import { integerOf, LAYOUT, NEWEST_VERSION, OLDEST_VERSION } from "./protocol.ts";
 import { ServerBell } from "./server_bell.ts";
+import { Sharing } from "./sharing.ts";
 import { bytesBehind, tileBytesOf } from "./tile_bytes.ts";
 
 /** What a client must know of a server to connect. */
@@ -110,6 +111,7 @@ export class ClientLink implements LinkEnd {
   /** What this side sends of requests and messages. */
   readonly outbox: Outbox;
   readonly turns: Turns;
+  readonly sharing: Sharing;
   /** A client releases nothing for a dead server: the locks end with it. */
   readonly ownedLocks = null;
   readonly #connection: Connection;
@@ -219,6 +221,13 @@ export class ClientLink implements LinkEnd {
     this.#serverDeath = serverDeath;
     this.#serverBell = serverBell;
     this.#notes = new CommitNotes(connection);
+    this.sharing = new Sharing(this, {
+      words,
+      parked: words.word(clientParkedAt(0)),
+      mortal: connection,
+      canRing: () => serverBell.known,
+      ring: () => bell.ring(),
+    });
   }
 
   /** Resolves when the server is gone, or the link was closed. */

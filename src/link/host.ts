@@ -41,6 +41,7 @@ import { RegionTable } from "./region_table.ts";
 import { Relay } from "./relay.ts";
 import type { RegionOptions } from "./served_region.ts";
 import { ServerLink } from "./server_link.ts";
+import { Sharing } from "./sharing.ts";
 import { StreamTable } from "./stream_table.ts";
 
 /** What a server requires of the clients that connect. */
@@ -90,6 +91,7 @@ export class Host implements LinkEnd {
   readonly audience: ShimAudience;
   readonly bell: Bell;
   readonly turns: Turns;
+  readonly sharing: Sharing;
   readonly ownedLocks: ShimLocks;
   readonly gone = null;
   readonly #options: HostOptions;
@@ -153,6 +155,13 @@ export class Host implements LinkEnd {
       add: (listener) => this.#listeners.add(listener),
       remove: (listener) => this.#listeners.remove(listener),
     };
+    this.sharing = new Sharing(this, {
+      words: undefined,
+      parked: shared.server.word(serverParkedAt(0)),
+      mortal: undefined,
+      canRing: () => true,
+      ring: () => this.#listeners.ring(),
+    });
     this.#options = options;
     this.#table = new RegionTable(this, this.#indexes);
     this.streams = new StreamTable(this, this.#indexes);

@@ -3,7 +3,9 @@ import type { Mapping } from "../memory/mapping.ts";
 import type { Bell } from "../sync/bell_listeners.ts";
 import type { ParkedWord } from "../sync/parked_word.ts";
 import type { Turns } from "../sync/turns.ts";
+import type { MutexCalls } from "../sync/mutex.ts";
 import type { EventQueue } from "../xpc/event_queue.ts";
+import type { Sharing } from "./sharing.ts";
 
 /** One end of a link: what all regions of it have in common. */
 export interface LinkEnd {
@@ -25,6 +27,10 @@ export interface LinkEnd {
   readonly bell: Bell;
   /** The word that becomes 1 when the other end is gone; `null` where there are several other ends. */
   readonly gone: Address | null;
+  /** What other realms of this process have of it. */
+  readonly sharing: Pick<Sharing, "has" | "share">;
+  /** The functions of the mutex that the realms have in common; `undefined` for the shim's. */
+  readonly mutexCalls?: MutexCalls;
   /** The parked word of this end for a region. */
   parkedWord(index: number): ParkedWord;
   /** Called after each commit of this end. */

@@ -1,5 +1,7 @@
 import type { Mapping } from "../memory/mapping.ts";
+import { PeerGoneError } from "../sync/errors.ts";
 import { Mutex } from "../sync/mutex.ts";
+import type { Bell } from "../sync/bell_listeners.ts";
 import { Revisions } from "../sync/revisions.ts";
 import { type ByteRange, type CopiedChanges, type CopyChangesOptions, Tiles } from "../sync/tiles.ts";
 import {
@@ -11,6 +13,7 @@ import {
   sharedRevisionAt,
 } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
+import type { Share, SharedRegion } from "./sharing.ts";
 
 /** What clients may do with a region: write it too, or only read it, which the kernel enforces. */
 export type ClientAccess = "write" | "read";
@@ -33,18 +36,19 @@ export interface RegionFacts {
 
 /** The mutex of a region; `undefined` where this end has none: for clients of a region that they may only read. */
 function mutexOf(end: LinkEnd, { name, index, clients }: RegionFacts): Mutex | undefined {
-  const { queue, owner, locks, server, turns } = end;
-  if (clients === "write") return new Mutex({ queue, owner, turns, word: locks.word(mutexAt(index)) }, name);
+  const { queue, owner, locks, server, turns, sharing, mutexCalls: calls } = end;
+  const place = { queue, owner, turns, calls, isShared: () => sharing.has(index) };
+  if (clients === "write") return new Mutex({ ...place, word: locks.word(mutexAt(index)) }, name);
   // In memory that clients cannot write: the server never waits for what a client it does not trust could hold.
   if (owner === SERVER_OWNER) {
-    return new Mutex({ queue, owner, turns, word: server.word(serverMutexAt(index)) }, name);
+    return new Mutex({ ...place, word: server.word(serverMutexAt(index)) }, name);
   }
   return undefined;
 }
 
 /** The tiles of a region. */
-function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping): Tiles {
-  const { queue: { library }, locks, server, owner, audience, turns } = end;
+function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping, mutex: Mutex | undefined): Tiles {
+  const { queue: { library }, locks, server, owner, audience, turns, sharing } = end;
   const { name, index, clients, generation, tileBytes } = facts;
   const isShared = clients === "write";
   return new Tiles({
@@ -55,7 +59,20 @@ function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping): Tiles {
     mutex: isShared ? locks.word(mutexAt(index)) : server.word(serverMutexAt(index)),
     owner: isShared || owner === SERVER_OWNER ? owner : 0,
     turns: turns.word,
+    isElsewhere: () => sharing.has(index) && mutex?.held !== true,
   });
+}
+
+/**
+ * What wakes this realm where it waits for a region. Only the other side rings the bell, so where other realms of this
+ * process commit too, threads sleep on the revision itself.
+ */
+function bellOf({ bell, sharing }: LinkEnd, index: number): Bell {
+  return {
+    ready: () => !sharing.has(index) && bell.ready(),
+    add: (listener) => bell.add(listener),
+    remove: (listener) => bell.remove(listener),
+  };
 }
 
 /** The revisions of a region. */
@@ -64,7 +81,7 @@ function revisionsOf(
   { name, index, clients, generation }: RegionFacts,
   tiles: Tiles,
 ): Revisions {
-  const { queue, locks, server, audience, bell, gone } = end;
+  const { queue, locks, server, audience, gone } = end;
   const revision = clients === "write"
     ? locks.word(sharedRevisionAt(index), 8)
     : server.word(serverRevisionAt(index), 8);
@@ -78,7 +95,7 @@ function revisionsOf(
     parked: end.parkedWord(index),
     gone,
     audience,
-    bell,
+    bell: bellOf(end, index),
   };
   return new Revisions(place, generation);
 }
@@ -109,7 +126,10 @@ export class LinkedRegion {
   readonly #tiles: Tiles;
   /** Where its words are. */
   readonly end: LinkEnd;
-  readonly #onClose: () => void;
+  /** What the two ends agreed upon. */
+  readonly facts: RegionFacts;
+  #share: Share | undefined;
+  readonly #onClose: () => unknown;
   readonly #ended = Promise.withResolvers<Error | undefined>();
   #closing: Promise<void> | undefined;
   #orphaned = false;
@@ -122,15 +142,21 @@ export class LinkedRegion {
    * @param mapping its memory
    * @param onClose called once, when the region has been closed
    */
-  constructor(end: LinkEnd, facts: RegionFacts, mapping: Mapping, onClose: (region: LinkedRegion) => void) {
+  constructor(
+    end: LinkEnd,
+    facts: RegionFacts,
+    mapping: Mapping,
+    onClose: (region: LinkedRegion) => unknown,
+  ) {
     this.name = facts.name;
     this.index = facts.index;
     this.generation = facts.generation;
     this.clients = facts.clients;
     this.layout = facts.layout;
     this.mapping = mapping;
+    this.facts = facts;
     this.mutex = mutexOf(end, facts);
-    this.#tiles = tilesOf(end, facts, mapping);
+    this.#tiles = tilesOf(end, facts, mapping, this.mutex);
     this.tileBytes = this.#tiles.tileBytes;
     this.revisions = revisionsOf(end, facts, this.#tiles);
     this.end = end;
@@ -163,6 +189,19 @@ export class LinkedRegion {
     return this.#tiles.copyChanges(target, since, options, this.#orphaned);
   }
 
+  /**
+   * What other realms of this process attach to the region by.
+   *
+   * @throws {TypeError} if it is closed, or was shared with other access
+   * @throws {PeerGoneError} if its server is gone
+   */
+  share(access: ClientAccess): SharedRegion {
+    if (this.mapping.closed) throw new TypeError(`Cannot share the region "${this.name}": it is closed`);
+    if (this.#orphaned) throw new PeerGoneError(`Cannot share the region "${this.name}": its server is gone`);
+    this.#share ??= this.end.sharing.share(this, access);
+    return this.#share.message;
+  }
+
   /** Fails all waits: the server is gone. The memory stays mapped. */
   async orphan(error: Error): Promise<void> {
     this.#orphaned = true;
@@ -178,9 +217,10 @@ export class LinkedRegion {
 
   async #close(): Promise<void> {
     this.#ended.resolve(undefined);
+    const others = this.#share?.close(); // the other realms detach their views meanwhile
     // The views go at once, not after the waits: whoever reads them after close() sees nothing.
     this.mapping.close();
-    await Promise.all([this.mutex?.close("the region is closed"), this.revisions.end()]);
-    this.#onClose();
+    await Promise.all([this.mutex?.close("the region is closed"), this.revisions.end(), others]);
+    await this.#onClose();
   }
 }

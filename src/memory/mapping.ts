@@ -50,6 +50,16 @@ interface Description {
   readonly what: string;
   /** Whether this process made the memory. */
   readonly isOwn: boolean;
+  /** See {@linkcode BorrowOptions.release}. */
+  readonly release?: () => boolean;
+}
+
+/** Options of {@linkcode Mapping.borrow}. */
+export interface BorrowOptions extends Pick<OpenMappingOptions, "name" | "behind"> {
+  /** Whether this process may write to it. */
+  readonly writable: boolean;
+  /** Called when the mapping is closed: whether the mapping is to end the memory now, or leaves that to its lender. */
+  readonly release: () => boolean;
 }
 
 /** For mappings that nobody closed, as long as there is no buffer. */
@@ -77,6 +87,7 @@ export class Mapping implements Disposable {
   readonly #native: Native;
   /** How many bytes there are, with those behind the ones that views show. */
   readonly #total: number;
+  readonly #release: (() => boolean) | undefined;
   /** What the memory came in, where it was kept. */
   #source: SharedMemory | FileDescriptor | undefined;
   /** Made at the first view: V8 takes its length for memory that it should collect, and does so, for milliseconds. */
@@ -85,14 +96,16 @@ export class Mapping implements Disposable {
   #transferred = false;
   #closed = false;
 
-  private constructor(native: Native, { byteLength, behind, writable, what, isOwn }: Description) {
+  private constructor(native: Native, description: Description) {
+    const { byteLength, behind, writable, what, isOwn, release } = description;
     this.#native = native;
     this.#what = what;
     this.#isOwn = isOwn;
     this.byteLength = byteLength;
     this.#total = byteLength + behind;
     this.writable = writable;
-    unviewed.register(this, native, this);
+    this.#release = release;
+    if (release === undefined) unviewed.register(this, native, this);
   }
 
   /**
@@ -156,6 +169,26 @@ export class Mapping implements Disposable {
     return mapping;
   }
 
+  /**
+   * Uses a mapping that a lender made, and keeps until {@linkcode Mapping.close} at the latest: it ends in no other way.
+   *
+   * @param library the libraries
+   * @param address where it is
+   * @param mapped its length in bytes, whole pages
+   * @param byteLength the length that views show
+   */
+  static borrow(
+    library: Library,
+    address: Address,
+    mapped: bigint,
+    byteLength: number,
+    { name, behind = 0, writable, release }: BorrowOptions,
+  ): Mapping {
+    const what = nameOf(name);
+    const native = { library, address, mapped, fd: -1 };
+    return new Mapping(native, { byteLength, behind, writable, what, isOwn: false, release });
+  }
+
   static #finish(native: Native, description: Description, prefault: boolean): Mapping {
     if (prefault) {
       const { byteLength, behind, writable, what } = description;
@@ -180,6 +213,16 @@ export class Mapping implements Disposable {
   /** Whether {@linkcode share} can share it. */
   get shareable(): boolean {
     return !this.#closed && (this.#isOwn || this.#source !== undefined);
+  }
+
+  /** The bytes of address space that it takes: whole pages. */
+  get mapped(): bigint {
+    return this.#native.mapped;
+  }
+
+  /** How many bytes there are behind those that views show. */
+  get behind(): number {
+    return this.#total - this.byteLength;
   }
 
   /** The libraries that its words are worked on with. */
@@ -235,7 +278,7 @@ export class Mapping implements Disposable {
     const buffer = bufferOf(this.#native.address, this.byteLength);
     unviewed.unregister(this);
     // Once a buffer was transferred, the memory stays: the death of the buffers that we know says nothing.
-    if (!this.#transferred) viewed.register(buffer, this.#native, this);
+    if (!this.#transferred && this.#release === undefined) viewed.register(buffer, this.#native, this);
     return buffer;
   }
 
@@ -319,6 +362,7 @@ export class Mapping implements Disposable {
     const isViewed = this.#buffer !== undefined;
     this.#buffer?.transfer(0); // every view has length 0 from now on, and none the memory
     this.#buffer = undefined;
+    if (this.#release?.() === false) return;
     if (this.#transferred) closeDescriptor(this.#native);
     else if (isViewed) retireViewed(this.#native);
     else unmap(this.#native);

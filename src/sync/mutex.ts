@@ -93,6 +93,20 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** The native functions of a mutex. Where several realms are one owner, they also note which of them holds it. */
+export type MutexCalls = Pick<
+  Library["shim"],
+  | "shim_mutex_try"
+  | "shim_mutex_wait"
+  | "shim_mutex_wait_async"
+  | "shim_mutex_abandon"
+  | "shim_mutex_holder"
+  | "shim_turn_give"
+  | "shim_turn_unlock"
+  | "shim_wait_cancel"
+  | "shim_word_load"
+>;
+
 /** Where a mutex lives. */
 export interface MutexPlace {
   /** The events of this realm. */
@@ -105,6 +119,10 @@ export interface MutexPlace {
   readonly owner: number;
   /** A word that ends synchronous waits when it is not 0; without one, a mutex outlives its server. */
   readonly gone?: Address | null;
+  /** The functions to use instead of the shim's. */
+  readonly calls?: MutexCalls | undefined;
+  /** Whether other realms of this process are the same owner. */
+  readonly isShared?: () => boolean;
 }
 
 /**
@@ -129,7 +147,8 @@ export interface MutexPlace {
 export class Mutex implements Waitable {
   readonly #events: EventQueue;
   // Kept here rather than in the place: an uncontended lock takes no longer than a few steps through objects.
-  readonly #shim: Library["shim"];
+  readonly #shim: MutexCalls;
+  readonly #isShared: () => boolean;
   readonly #word: Address;
   readonly #turns: Turns;
   readonly #gone: Address | null;
@@ -146,7 +165,8 @@ export class Mutex implements Waitable {
   /** @internal */
   constructor(place: MutexPlace, name: string) {
     this.#events = place.queue;
-    this.#shim = place.queue.library.shim;
+    this.#shim = place.calls ?? place.queue.library.shim;
+    this.#isShared = place.isShared ?? (() => false);
     this.#word = place.word;
     this.#turns = place.turns;
     this.#gone = place.gone ?? null;
@@ -220,10 +240,12 @@ export class Mutex implements Waitable {
     let result = this.#shim.shim_mutex_try(this.#word, this.#owner);
     if (result === Result.busy) {
       // This realm may hold it through another object for the same region, which was opened twice.
-      if ((this.#shim.shim_word_load(this.#word) & MUTEX_OWNER) === this.#owner) throw this.#blocksItself();
+      const owner = this.#shim.shim_word_load(this.#word) & MUTEX_OWNER;
+      if (owner === this.#owner && !this.#isShared()) throw this.#blocksItself();
       result = this.#waitSync(spin, milliseconds);
     }
     if (result === Result.timedOut) throw this.#timeoutError(milliseconds);
+    if (result === Result.cancelled) throw this.#closedError("the region is closed");
     return result;
   }
 
@@ -409,7 +431,7 @@ export class Mutex implements Waitable {
     if (this.#closed !== undefined) return timeoutError(doing, milliseconds);
     const owner = this.#shim.shim_word_load(this.#word) & MUTEX_OWNER;
     let why = ": another had it, and has just unlocked it";
-    if (owner === this.#owner) {
+    if (owner === this.#owner && (this.#held || !this.#isShared())) {
       why = ": this realm holds it; an `await` or a `using` may be missing where it was locked";
     } else if (owner !== 0) {
       why = `: process ${this.#shim.shim_mutex_holder(this.#word)} holds it`;

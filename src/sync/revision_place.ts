@@ -4,6 +4,9 @@ import type { Bell } from "./bell_listeners.ts";
 import { PeerGoneError } from "./errors.ts";
 import type { ParkedWord } from "./parked_word.ts";
 
+/** `SHIM_SHARE_CLOSED`: the realm that shared the region closes it. */
+export const CLOSED = 2;
+
 /** Where the revision of a region lives. */
 export interface RevisionPlace {
   /** The events of this realm. */
@@ -18,7 +21,10 @@ export interface RevisionPlace {
   readonly generation: Address;
   /** Our parked word for the region. */
   readonly parked: ParkedWord;
-  /** The word that becomes 1 when the other side is gone, where there is only one other side. */
+  /**
+   * The word that becomes 1 when the other side is gone, where there is only one other side, or
+   * {@linkcode CLOSED} when another realm closes the region.
+   */
   readonly gone: Address | null;
   /** The waiters that a commit of ours wakes. */
   readonly audience: ShimAudience;
@@ -34,6 +40,11 @@ export interface Life {
   readonly checks: Set<() => void>;
   /** The waits that still use the words. */
   readonly waits: Set<Promise<unknown>>;
+}
+
+/** What waits for changes throw when the region is closed. */
+export function closedError(name: string): TypeError {
+  return new TypeError(`Cannot wait for changes of "${name}": it is closed`);
 }
 
 /** What waits for changes throw when the other side is gone. */

@@ -1,6 +1,6 @@
 import type { EventQueue } from "../xpc/event_queue.ts";
 import { Parking, type ParkingPlace } from "./parking.ts";
-import { goneError } from "./revision_place.ts";
+import { CLOSED, closedError, goneError } from "./revision_place.ts";
 import type { WaitSource } from "./wait_source.ts";
 
 /** The revisions of a region in a wait for several things. */
@@ -34,7 +34,7 @@ export class RevisionSource implements WaitSource {
   poll(): boolean {
     const { life, name, gone, queue: { library: { shim } } } = this.#place;
     if (life.ended !== undefined) {
-      throw life.ended.error ?? new TypeError(`Cannot wait for changes of "${name}": it is closed`);
+      throw life.ended.error ?? closedError(name);
     }
     const revision = this.#revision();
     if (revision !== this.#after) {
@@ -42,7 +42,8 @@ export class RevisionSource implements WaitSource {
       return true;
     }
     // XPC's thread may know it before the event loop of this realm does.
-    if (gone !== null && shim.shim_word_load(gone) !== 0) throw goneError(name);
+    const ended = gone === null ? 0 : shim.shim_word_load(gone);
+    if (ended !== 0) throw ended === CLOSED ? closedError(name) : goneError(name);
     return false;
   }
 

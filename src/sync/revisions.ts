@@ -1,7 +1,7 @@
 import { Changes, type ChangesOptions } from "./changes.ts";
 import { RevisionSource } from "./revision_source.ts";
 import type { WaitSource } from "./wait_source.ts";
-import { goneError, type Life, type RevisionPlace } from "./revision_place.ts";
+import { CLOSED, goneError, type Life, type RevisionPlace } from "./revision_place.ts";
 import type { ByteRange, Tiles } from "./tiles.ts";
 import { millisecondsOf, revisionOf, spinOf, type SyncWaitOptions, timeoutError } from "./waiting.ts";
 
@@ -47,9 +47,11 @@ export class Revisions {
     const { queue: { library: { shim } }, revision, parked, gone, name } = this.#place;
     const current = shim.shim_revision_wait(revision, parked.address, gone, after, spin, milliseconds);
     if (current !== after) return current;
-    if (gone !== null && shim.shim_word_load(gone) !== 0) {
-      // XPC's thread told this thread before the event loop could hear of it: all calls agree from now on.
-      this.#life.ended ??= { error: goneError(name) };
+    const ended = gone === null ? 0 : shim.shim_word_load(gone);
+    if (ended !== 0) {
+      // Another thread told this thread before the event loop could hear of it: all calls agree from now on.
+      const error = ended === CLOSED ? undefined : goneError(name);
+      this.#life.ended = this.#life.ended ?? { error };
       this.#check();
     }
     throw timeoutError(`see a change of "${name}"`, milliseconds);

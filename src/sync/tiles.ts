@@ -17,6 +17,10 @@ const MAX_TILE_BYTES = 2 ** 30;
 /** How long a copy waits for whoever holds the mutex, in milliseconds, unless told otherwise. */
 const DEFAULT_TIMEOUT = 1000;
 
+/** `SHIM_TILES_OTHER_REALM`, and the place of the owner in `struct shim_tiles`. */
+const OTHER_REALM = 0x1_0000_0000n;
+const OWNER = 5;
+
 /** The runs that a first look has room for. */
 const FEW_RUNS = 64;
 
@@ -84,6 +88,8 @@ export interface TilesPlace {
   readonly owner: number;
   /** The turns of all locks, for those who wait for the mutex. */
   readonly turns: Address;
+  /** Whether this realm does not hold what this end holds: other realms of the process are the same owner. */
+  readonly isElsewhere?: () => boolean;
 }
 
 /** The tiles of one generation of a region: which parts of it changed, and when. */
@@ -138,6 +144,8 @@ export class Tiles {
     // A dead server never unlocks what clients cannot lock.
     const patience = isOrphaned && this.#place.owner === 0 ? 0 : milliseconds;
     const words = this.#words("copy");
+    const { owner, isElsewhere } = this.#place;
+    words[OWNER] = BigInt(owner) | (isElsewhere?.() === true ? OTHER_REALM : 0n);
     const failed = this.#shim.shim_tiles_copy_wait(words, bytes, known, patience, this.#results);
     if (failed !== 0) throw this.#failure(milliseconds, isOrphaned);
     const [revision = 0, bytesCopied = 0, consistent, locked] = this.#results;

@@ -407,7 +407,8 @@ SHIM_EXPORT void shim_locks_remove(shim_locks *locks, shim_lock *lock);
 
 typedef struct shim_audience shim_audience;
 
-/* The waiters that commits wake: a set of (parked words, doorbell). Used by one thread at a time. */
+/* The waiters that commits wake: a set of (parked words, doorbell). Used by one thread at a time, until
+ * shim_share_create has it used by several. */
 SHIM_EXPORT shim_audience *shim_audience_create(void);
 SHIM_EXPORT void shim_audience_free(shim_audience *audience);
 
@@ -556,6 +557,9 @@ SHIM_EXPORT void shim_ring_leave(shim_ring *ring, bool writes);
 
 /* ------------------------------------------------------------ tiles.c: which parts of a region changed ---- */
 
+/* In `owner`, where several realms of this process have a region: none of what this owner holds does the caller hold. */
+#define SHIM_TILES_OTHER_REALM 0x100000000u
+
 /* A region and its words: 56 bytes, no padding, filled by JavaScript through a BigUint64Array. The words of its tiles
  * lie behind the data, as `shmem_layout.h` says. All of it stays mapped during a call. */
 typedef struct shim_tiles {
@@ -586,6 +590,68 @@ SHIM_EXPORT uint32_t shim_tiles_changed(const shim_tiles *tiles, double since, d
  * failure the target has `since` still, and perhaps more. */
 SHIM_EXPORT int32_t shim_tiles_copy_wait(const shim_tiles *tiles, void *target, double since,
                                          double milliseconds, double result[4]);
+
+/* ---------------------------------------------- realms.c: regions that several realms of this process use ---- */
+
+/*
+ * One realm shares a region, and others take seats: they get mappings of their own of the same pages, which hold until
+ * they leave, or until their thread ends. All functions are for any thread, but those of a seat are for its realm.
+ */
+typedef struct shim_share shim_share;
+typedef struct shim_seat shim_seat;
+
+enum shim_share_end { SHIM_SHARE_SERVER_GONE = 1, SHIM_SHARE_CLOSED = 2 };
+
+/* What is shared: up to four mappings, of which the first has the data, and where in them the words are. 120 bytes, no
+ * padding, filled by JavaScript through a BigUint64Array. */
+typedef struct shim_share_place {
+  uint64_t address[4]; /* 0: no such mapping */
+  uint64_t mapped[4];  /* bytes, whole pages */
+  uint64_t mutex[2];   /* the number of the mapping, above 3 for none, and the offset in it */
+  uint64_t revision[2];
+  uint64_t turns[2];
+  uint64_t owner; /* the owner of the mutex that all realms are */
+} shim_share_place;
+
+/* Shares a region of the realm of `queue`. The audience is used by several threads from now on, and lives as long as a
+ * seat has it. `facts` are copied, and handed to whoever takes a seat. NULL when no memory can be had. */
+SHIM_EXPORT shim_share *shim_share_create(shim_queue *queue, const shim_share_place *place,
+                                          shim_audience *audience, const char *facts, uint32_t length,
+                                          const uint64_t secret[2]);
+/* The number that a seat is taken by, with the secret. */
+SHIM_EXPORT double shim_share_id(const shim_share *share);
+/* The region is about to be closed: nobody takes a seat any more, all waits in the seats end, and each seat is told. An
+ * event `request` (SHIM_EVENT_WAIT) tells when all are empty. Returns how many there are now. Once. */
+SHIM_EXPORT uint32_t shim_share_close(shim_share *share, uint32_t request);
+/* Ends what shim_share_create made. Seats that are left are told, if they were not. */
+SHIM_EXPORT void shim_share_free(shim_share *share);
+/* For shim_link_on_death with the share as its context: the server is gone, which ends the waits for revisions. */
+SHIM_EXPORT shim_death_call shim_share_death_call(void);
+
+/* Takes a seat for the realm of `queue`. `key`: the number and the secret. Events (SHIM_EVENT_WAIT) tell that the server
+ * is `gone`, and that the region is `closed`, each once at most. `out` gets the addresses of the four mappings and 0.
+ * NULL with out[4]: -ENOENT when nothing was ever shared by this key, -EPIPE when that is over, or another errno. */
+SHIM_EXPORT shim_seat *shim_seat_take(shim_queue *queue, uint32_t gone, uint32_t closed, const uint64_t key[3],
+                                      int64_t out[5]);
+/* Not NUL-terminated; they stay until the seat is left. */
+SHIM_EXPORT const char *shim_seat_facts(const shim_seat *seat, uint32_t *length);
+SHIM_EXPORT shim_audience *shim_seat_audience(shim_seat *seat);
+/* A word that becomes an enum shim_share_end. */
+SHIM_EXPORT const void *shim_seat_ended(const shim_seat *seat);
+/* The data is unmapped by the caller, and not by the end of the seat. */
+SHIM_EXPORT void shim_seat_disown_data(shim_seat *seat);
+/* Unmaps what the seat has still, and frees it. Its waits must have ended, and the mutex be unlocked. */
+SHIM_EXPORT void shim_seat_leave(shim_seat *seat);
+
+/* The mutex, as of shim_mutex_try, shim_mutex_wait, shim_mutex_wait_async, shim_turn_unlock and shim_mutex_abandon with
+ * shim_turn_give. The seat knows whether its realm holds it: when the realm dies, the mutex turns abandoned. A wait
+ * gives SHIM_MUTEX_CANCELLED when the region is closed. */
+SHIM_EXPORT int32_t shim_seat_try(shim_seat *seat);
+SHIM_EXPORT int32_t shim_seat_wait(shim_seat *seat, uint32_t spin, double milliseconds);
+SHIM_EXPORT int32_t shim_seat_wait_async(shim_queue *queue, uint32_t request, shim_seat *seat,
+                                         double milliseconds);
+SHIM_EXPORT int32_t shim_seat_unlock(shim_seat *seat);
+SHIM_EXPORT int32_t shim_seat_abandon(shim_seat *seat);
 
 /* ------------------------------------------------------------- doorbell.c, event_queue.c: doorbells ------- */
 

@@ -126,6 +126,7 @@ static void free_read_ends(shim_queue *queue) {
 static void on_realm_gone(shim_queue *queue) {
   close_queue(queue);
   end_waits(queue);
+  shim_realms_gone(queue);
   end_links(queue);
   close_read_ends(queue);
   free_read_ends(queue);

@@ -81,6 +81,18 @@ void shim_turn_force(void *words);
 /* The same for those who wait for any lock. */
 void shim_turn_force_all(void *turns);
 
+/* revisions.c: another reference to an audience, which several threads use from now on; called by the thread that used
+ * it so far. And its end. */
+shim_audience *shim_audience_share(shim_audience *audience);
+void shim_audience_free_shared(shim_audience *audience);
+
+/* realms.c: the realm of the queue died: ends its seats, and what it shared. Its waits must have ended. */
+void shim_realms_gone(shim_queue *queue);
+/* The wait behind both forms of it, for the mutex of a seat; and the mutex. */
+int32_t shim_seat_wait_until(shim_seat *seat, uint32_t spin, uint64_t deadline,
+                             const _Atomic uint32_t *cancelled);
+void *shim_seat_mutex(const shim_seat *seat);
+
 /* The ways of shim_wait_any where the kernel cannot sleep on several words, and where it can sleep on none. */
 int32_t shim_sleep_on_threads(const shim_sleep *sleeps, uint32_t number, uint64_t deadline);
 void shim_sleep_by_pauses(const shim_sleep *sleeps, uint32_t number, uint64_t deadline);

@@ -6,6 +6,7 @@
  * sequentially consistent, so at least one of the two sees the other, and no wake is lost.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +25,53 @@ struct shim_audience {
   struct member *members;
   uint32_t capacity;
   uint32_t used; /* places below this may be taken */
+  /* Several threads use it. One that belongs to one thread takes no lock, which would take longer than a commit. */
+  _Atomic bool is_shared;
+  _Atomic uint32_t references;
+  pthread_mutex_t lock;
 };
 
-shim_audience *shim_audience_create(void) { return calloc(1, sizeof(shim_audience)); }
+shim_audience *shim_audience_create(void) {
+  shim_audience *audience = calloc(1, sizeof *audience);
+  if (!audience) return NULL;
+  atomic_init(&audience->references, 1);
+  if (pthread_mutex_init(&audience->lock, NULL) == 0) return audience;
+  free(audience);
+  return NULL;
+}
 
-void shim_audience_free(shim_audience *audience) {
-  if (!audience) return;
+static void enter(shim_audience *audience) {
+  if (atomic_load_explicit(&audience->is_shared, memory_order_relaxed)) pthread_mutex_lock(&audience->lock);
+}
+
+static void leave(shim_audience *audience) {
+  if (atomic_load_explicit(&audience->is_shared, memory_order_relaxed)) pthread_mutex_unlock(&audience->lock);
+}
+
+shim_audience *shim_audience_share(shim_audience *audience) {
+  /* Whoever gets the other reference gets it by a lock, and so sees this. */
+  atomic_store(&audience->is_shared, true);
+  atomic_fetch_add(&audience->references, 1);
+  return audience;
+}
+
+void shim_audience_free_shared(shim_audience *audience) {
+  if (atomic_fetch_sub(&audience->references, 1) != 1) return;
+  pthread_mutex_destroy(&audience->lock);
   free(audience->members);
   free(audience);
 }
 
-int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t count, int32_t bell) {
+void shim_audience_free(shim_audience *audience) {
+  if (!audience) return;
+  /* Other threads may commit still. The members' words and bells end with the owner. */
+  enter(audience);
+  audience->used = 0;
+  leave(audience);
+  shim_audience_free_shared(audience);
+}
+
+static int32_t add(shim_audience *audience, const void *parked, uint32_t count, int32_t bell) {
   uint32_t place = 0;
   while (place < audience->used && audience->members[place].parked) place++;
   if (place == audience->capacity) {
@@ -50,22 +87,32 @@ int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t 
   return (int32_t)place;
 }
 
+int32_t shim_audience_add(shim_audience *audience, const void *parked, uint32_t count, int32_t bell) {
+  enter(audience);
+  int32_t member = add(audience, parked, count, bell);
+  leave(audience);
+  return member;
+}
+
 static struct member *find(shim_audience *audience, int32_t member) {
   if (member < 0 || (uint32_t)member >= audience->used) return NULL;
   return &audience->members[member];
 }
 
 void shim_audience_set_bell(shim_audience *audience, int32_t member, int32_t bell) {
+  enter(audience);
   struct member *found = find(audience, member);
   if (found) found->bell = bell;
+  leave(audience);
 }
 
 void shim_audience_remove(shim_audience *audience, int32_t member) {
+  enter(audience);
   struct member *found = find(audience, member);
-  if (!found) return;
-  memset(found, 0, sizeof *found);
+  if (found) memset(found, 0, sizeof *found);
   /* Numbers stay what they are, so only the places at the end can go; a commit looks at all that are left. */
   while (audience->used > 0 && !audience->members[audience->used - 1].parked) audience->used--;
+  leave(audience);
 }
 
 /* The half of a 64-bit word that changes with each commit: what the kernel's waits look at. */
@@ -79,6 +126,7 @@ static void *low_half(void *revision) {
 
 void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index) {
   bool threads = false;
+  enter(audience);
   for (uint32_t place = 0; place < audience->used; place++) {
     const struct member *member = &audience->members[place];
     if (!member->parked || index >= member->count) continue;
@@ -88,6 +136,7 @@ void shim_revision_wake(shim_audience *audience, void *revision, uint32_t index)
     }
     if (parked >= SHIM_PARKED_THREAD) threads = true;
   }
+  leave(audience);
   /* One wake for all: they sleep on the revision, which they share. Those behind doorbells have one each. */
   if (threads) (void)shim_wake(low_half(revision), true);
 }

@@ -185,12 +185,13 @@ static bool is_quiet(const shim_tiles *tiles) {
   uint32_t state = atomic_load((const _Atomic uint32_t *)tiles->mutex);
   uint32_t owner = state & SHIM_MUTEX_OWNER;
   if (owner == 0) return (state & SHIM_MUTEX_ABANDONED) == 0;
-  return owner == (uint32_t)tiles->owner;
+  return owner == (uint32_t)tiles->owner && (tiles->owner & SHIM_TILES_OTHER_REALM) == 0;
 }
 
 static bool is_held_here(const shim_tiles *tiles) {
   uint32_t state = atomic_load((const _Atomic uint32_t *)tiles->mutex);
-  return tiles->owner != 0 && (state & SHIM_MUTEX_OWNER) == (uint32_t)tiles->owner;
+  return tiles->owner != 0 && (tiles->owner & SHIM_TILES_OTHER_REALM) == 0 &&
+    (state & SHIM_MUTEX_OWNER) == (uint32_t)tiles->owner;
 }
 
 /* Whether no commit after `before` touched the tiles. Of a writer that was at work during the copy and has unlocked
@@ -257,7 +258,7 @@ static int await_turn(struct copy *copy) {
   bool is_patient = now < copy->patience && copy->torn < MAX_TORN;
   if (is_held_here(copy->tiles))
     copy->safe = !is_patient; /* whoever commits without it does not hold us up */
-  else if (copy->tiles->owner != 0 && !is_patient) lock_for(copy, now);
+  else if ((uint32_t)copy->tiles->owner != 0 && !is_patient) lock_for(copy, now);
   else if (!is_quiet(copy->tiles)) take_nap(copy);
   return 0;
 }

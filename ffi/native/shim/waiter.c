@@ -22,6 +22,7 @@ struct shim_wait {
   shim_node *node;
   void *word;   /* the mutex, or the revision */
   void *parked; /* of a revision; may be NULL */
+  shim_seat *seat; /* of a mutex that several realms have in common; else NULL */
   bool is_mutex;
   uint32_t request;
   uint32_t owner;
@@ -33,7 +34,9 @@ struct shim_wait {
 static void *run(void *argument) {
   shim_wait *wait = argument;
   shim_node *node = wait->node;
-  if (wait->is_mutex) {
+  if (wait->seat) {
+    node->event.value = shim_seat_wait_until(wait->seat, 0, wait->deadline, &wait->cancelled);
+  } else if (wait->is_mutex) {
     node->event.value = shim_mutex_wait_until(wait->word, wait->owner, 0, wait->deadline, &wait->cancelled);
   } else {
     node->event.value =
@@ -68,6 +71,7 @@ static int start(shim_queue *queue, const shim_wait *like) {
   }
   wait->word = like->word;
   wait->parked = like->parked;
+  wait->seat = like->seat;
   wait->is_mutex = like->is_mutex;
   wait->request = like->request;
   wait->owner = like->owner;
@@ -103,6 +107,15 @@ int shim_mutex_wait_async(shim_queue *queue, uint32_t request, void *word, uint3
                     .is_mutex = true,
                     .request = request,
                     .owner = owner,
+                    .deadline = shim_deadline(milliseconds)};
+  return start(queue, &like);
+}
+
+int32_t shim_seat_wait_async(shim_queue *queue, uint32_t request, shim_seat *seat, double milliseconds) {
+  shim_wait like = {.word = shim_seat_mutex(seat),
+                    .seat = seat,
+                    .is_mutex = true,
+                    .request = request,
                     .deadline = shim_deadline(milliseconds)};
   return start(queue, &like);
 }

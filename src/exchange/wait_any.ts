@@ -18,7 +18,9 @@ function sourceOf(item: Waitable | RegionAfter, index: number): WaitSource {
     if (item.region instanceof Region) return item.region[waitSource](item.after);
   }
   throw new TypeError(
-    `Cannot wait for ${inWords(item)}, item ${index}: it is a lock, an event, a region, a stream's reader, a channel, ` +
+    `Cannot wait for ${
+      inWords(item)
+    }, item ${index}: it is a lock, an event, a region, a stream's reader, a channel, ` +
       `or { region, after }`,
   );
 }

@@ -2,7 +2,13 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { type Channel, type Client, connect, IncompatibleError, serve, type Server } from "../../mod.ts";
 import { Broker } from "../../src/broker/broker.ts";
-import { PARKED_BELL, RING_HEADER_BYTES, RING_LEFT, RING_TAIL_AT, serverParkedAt } from "../../src/link/layout.ts";
+import {
+  PARKED_BELL,
+  RING_HEADER_BYTES,
+  RING_LEFT,
+  RING_TAIL_AT,
+  serverParkedAt,
+} from "../../src/link/layout.ts";
 import { Mapping } from "../../src/memory/mod.ts";
 import { SharedMemory, type XpcRecord } from "../../src/xpc/mod.ts";
 import { codeOf, RawClient, RawServer, until } from "../contract/link/raw.ts";
@@ -13,10 +19,26 @@ const BYTES = 128;
 const SECOND = RING_HEADER_BYTES + BYTES;
 
 /** Counters that no ring can have. */
-const COUNTERS = [1n << 3n | 4n, BigInt(BYTES) + 8n, 2n ** 31n, 2n ** 32n + 8n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 8n];
+const COUNTERS = [
+  1n << 3n | 4n,
+  BigInt(BYTES) + 8n,
+  2n ** 31n,
+  2n ** 32n + 8n,
+  2n ** 53n,
+  2n ** 63n,
+  2n ** 64n - 8n,
+];
 
 /** Lengths that are not there. */
-const LENGTHS = [17n, BigInt(BYTES) / 2n + 1n, 2n ** 31n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n - 8n];
+const LENGTHS = [
+  17n,
+  BigInt(BYTES) / 2n + 1n,
+  2n ** 31n,
+  2n ** 32n,
+  2n ** 63n,
+  2n ** 64n - 1n,
+  2n ** 64n - 8n,
+];
 
 /** A raw client with a channel: its memory as words of 64 bits, and the server's end. */
 interface Raw extends AsyncDisposable {
@@ -85,7 +107,11 @@ Deno.test({
   ignore: !ownBroker,
   async fn() {
     await using stage = await setStage();
-    const attacks: [name: string, write: (words: BigUint64Array) => void, use: (channel: Channel) => unknown][] = [
+    const attacks: [
+      name: string,
+      write: (words: BigUint64Array) => void,
+      use: (channel: Channel) => unknown,
+    ][] = [
       ...COUNTERS.map((value): [string, (words: BigUint64Array) => void, (channel: Channel) => unknown] => [
         `head ${value}`,
         (words) => words[0] = value,
@@ -126,7 +152,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a hub sends to the others where one client has broken its channel, and checks the message in any case",
+  name:
+    "a hub sends to the others where one client has broken its channel, and checks the message in any case",
   ignore: !ownBroker,
   async fn() {
     await using stage = await setStage();
@@ -212,7 +239,10 @@ Deno.test({
   async fn() {
     const service = brokerName();
     const name = uniqueName("service");
-    await using _server = await serve(name, { broker: { service }, channels: { midi: { byteLength: BYTES } } });
+    await using _server = await serve(name, {
+      broker: { service },
+      channels: { midi: { byteLength: BYTES } },
+    });
     await using raw = await RawClient.connect(service, name);
     for (const op of ["channel", "channel_close"]) {
       assertEquals(await raw.refused({ op, name: "midi" }), "hello_first");
@@ -290,9 +320,13 @@ Deno.test({
     }
     const channel = await client.channel("midi");
     words[RING_TAIL_AT / 8] = 2n ** 40n;
-    assertThrows(() => {
-      while (channel.send(new Uint8Array(8)));
-    }, Error, BROKEN);
+    assertThrows(
+      () => {
+        while (channel.send(new Uint8Array(8)));
+      },
+      Error,
+      BROKEN,
+    );
     await closed();
     await using frame = await client.open("frame"); // the link is as good as ever
     assertEquals(frame.byteLength, 10_000);

@@ -113,7 +113,8 @@ export const channelTests: readonly PairTest[] = [
     },
   })),
   {
-    name: "channel: what was sent before a side closes it is received, then its end is told; a client opens it again",
+    name:
+      "channel: what was sent before a side closes it is received, then its end is told; a client opens it again",
     async run(pair): Promise<void> {
       await using stage = await Stage.set(pair);
       for (const [from, to] of stage.ways) {

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "ccf0cdb0930aed92a43634a9cdcfd3cf244fe8e316a5e69797c1abd0979ec932",
+    sha256: "0e3e0b29bf9642aba6e7d156e2219cf4bb575c24de85a1f13a162074f9c45fe1",
     byteLength: 99488,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "58a83fd934ccf45ffd7db37a772302328016ba02a829e92b898e403e5c8472b4",
-    byteLength: 55214,
+    sha256: "80ecffd78c9e18cb49ebaacadcaa4e50c1ba76d9090cb0ea475b0c8aa2161706",
+    byteLength: 55249,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "191eaa84ee12874220748b79a5c505f224fb8ee79aff80028c251aac9d49d04b",
-    byteLength: 137216,
+    sha256: "ade8a5a87850a4bd9ac86c8977adb3260d4714085e09b04aeb52f227773949ad",
+    byteLength: 137552,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a4a0d9523f57e30c34b3e0653355827861ca6ef1b4d4b21bae83d5eb83d71d33",
-    byteLength: 137616,
+    sha256: "93d520b8a82093b6c6643c9b44f401b7e53da5ecb6aae1da1742a21bf83661bb",
+    byteLength: 137808,
   },
 };

@@ -145,12 +145,12 @@ export class ClientLink implements LinkEnd {
     undo.defer(() => shim.shim_audience_free(audience));
     const serverBell = undo.use(new ServerBell(queue, audience));
     const inbox = new Inbox(TO_CLIENT, target.messages);
-    let link: ClientLink | undefined;
+    const made: { link?: ClientLink } = {};
     const connection = undo.use(
       await Connection.toEndpoint(target.endpoint, {
         message: (message) => {
           if (message.values["event"] === "regions") target.regionsChanged?.();
-          if (message.values["event"] === "channels") link?.noticeChannels();
+          if (message.values["event"] === "channels") made.link?.noticeChannels();
           if (!inbox.receive(message)) serverBell.receive(message);
         },
         requirement: target.requirement,
@@ -180,7 +180,7 @@ export class ClientLink implements LinkEnd {
     );
     serverBell.join(welcome.server);
     await give(connection, welcome.wanted, regions, signal);
-    link = new ClientLink(
+    const link = new ClientLink(
       queue,
       connection,
       words,
@@ -191,6 +191,7 @@ export class ClientLink implements LinkEnd {
       serverDeath,
       undo.move(),
     );
+    made.link = link;
     return link;
   }
 

@@ -279,7 +279,8 @@ static void stream_out(struct shared *shared, uint32_t capacity, uint64_t count)
       int32_t result = shim_ring_send(writer.ring, bytes, length);
       if (result == 0) break;
       if (result != SHIM_RING_FULL) abort();
-      (void)shim_revision_wait(&shared->ring.tail, (void *)&shared->writer_parked, &shared->gone, seen, 10, -1);
+      (void)shim_revision_wait(&shared->ring.tail, (void *)&shared->writer_parked, &shared->gone, seen, 10,
+                               -1);
     }
   }
   shim_ring_leave(writer.ring, true);
@@ -298,7 +299,8 @@ static int64_t stream_in(struct shared *shared, struct side reader, uint32_t cap
       length = shim_ring_receive(reader.ring, bytes, sizeof bytes);
       if (length != SHIM_RING_EMPTY) break;
       if (atomic_load(&shared->gone) != 0) return number;
-      (void)shim_revision_wait(&shared->ring.head, (void *)&shared->reader_parked, &shared->gone, seen, 10, -1);
+      (void)shim_revision_wait(&shared->ring.head, (void *)&shared->reader_parked, &shared->gone, seen, 10,
+                               -1);
     }
     if (length == SHIM_RING_ENDED) return number;
     uint64_t told;

@@ -183,13 +183,14 @@ Deno.test({
       await using attack = await stage.attack();
       const { raw, words, theirs } = attack;
       while (theirs.send(new Uint8Array(8)));
-      const sending = theirs.sendAsync(new Uint8Array(8));
-      const receiving = theirs.messages({ spin: 0 }).next();
+      const failing = [
+        assertRejects(() => theirs.sendAsync(new Uint8Array(8)), Error, BROKEN),
+        assertRejects(() => theirs.messages({ spin: 0 }).next(), Error, BROKEN),
+      ];
       await until(() => raw.server.load(serverParkedAt(midi)) === PARKED_BELL);
       words[round % 2 === 0 ? 0 : (SECOND + RING_TAIL_AT) / 8] = 2n ** 40n;
       await raw.request({ op: "committed", index: BigInt(midi) });
-      await assertRejects(() => sending, Error, BROKEN);
-      await assertRejects(() => receiving, Error, BROKEN);
+      await Promise.all(failing);
       assertEquals(raw.server.load(serverParkedAt(midi)), 0);
       await raw.request({ op: "channel_close", name: "midi" });
       await using next = await openRaw(raw, stage.server);

@@ -35,6 +35,8 @@ export class Cast implements AsyncDisposable {
   readonly killed = new Set<string>();
   readonly #actors = new Map<string, Actor>();
   readonly #gone: Actor[] = [];
+  /** The processes that have no descriptors just now. */
+  readonly #starved = new Set<number>();
   readonly #sandbox: Awaited<ReturnType<typeof testSandbox>>;
   #lastId = 0;
 
@@ -153,9 +155,12 @@ export class Cast implements AsyncDisposable {
       case "exhaust": {
         // Deno itself cannot begin without descriptors; whoever is killed before it has begun needs none.
         if (!available || !await this.#ready(to).then(() => true, () => false)) return;
+        if (this.#starved.has(actor.pid)) return; // its limit, as it is now, is not the one to give back
+        this.#starved.add(actor.pid);
         const limit = await starve(actor.pid);
         await pause(lasts);
-        return await restore(actor.pid, limit);
+        await restore(actor.pid, limit);
+        return void this.#starved.delete(actor.pid);
       }
       case "slow":
         // Whoever is killed meanwhile need not answer.

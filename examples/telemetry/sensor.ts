@@ -10,10 +10,7 @@ import type { Reading } from "./table.ts";
 const name = Deno.args[0] ?? `sensor ${Deno.pid}`;
 const count = Number(Deno.args[1] ?? Infinity);
 
-await using collector = await connect("com.example.telemetry", {
-  label: name, // as the collector calls it
-  signal: AbortSignal.timeout(10_000),
-});
+await using collector = await connect("com.example.telemetry", { label: name }); // as the collector calls it
 await using channel = await collector.channel("readings");
 try {
   for (let number = 0; number < count; number++) {

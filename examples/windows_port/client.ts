@@ -10,7 +10,7 @@ const BLOCKS = 8;
 const numbers = Array.from({ length: BLOCKS }, (_, number) => number);
 
 // connect() waits until the other app is there. With `wait: false` it fails at once, as OpenFileMapping does.
-await using client = await connect("com.example.windows-port", { signal: AbortSignal.timeout(10_000) });
+await using client = await connect("com.example.windows-port", { signal: AbortSignal.timeout(60_000) });
 const blocks = await Promise.all(numbers.map(async (number) => ({
   // OpenFileMapping(FILE_MAP_WRITE, FALSE, L"Local\\ExampleBlock0"), MapViewOfFile(mapping, FILE_MAP_WRITE, 0, 0, 0)
   words: (await client.open(`block${number}`, { write: true })).view(Uint32Array),

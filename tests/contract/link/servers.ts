@@ -175,6 +175,7 @@ export const serverTests: readonly SideTest[] = [
       }),
   },
   {
+    needsWhole: true,
     name: "the server's words lie where the layout says, and so does its own mutex",
     run: (implementation) =>
       serving(implementation, async (client, party) => {

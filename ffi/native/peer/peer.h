@@ -103,7 +103,7 @@ void peer_set(xpc_object_t dictionary, const char *key, xpc_object_t value); /* 
 bool peer_integer(xpc_object_t dictionary, const char *key, uint64_t most, uint64_t *value);
 xpc_object_t peer_typed(xpc_object_t dictionary, const char *key, xpc_type_t type); /* NULL: it is not that */
 const char *peer_string(xpc_object_t dictionary, const char *key);                  /* NULL likewise */
-/* Of a reply: NULL where it is ok, else the code. */
+/* Of a reply: NULL where it is ok, else the code; "unusable" where it is no reply. */
 const char *peer_refusal(xpc_object_t reply);
 bool peer_lists(xpc_object_t dictionary, const char *key, const char *text); /* an array of strings with it */
 char *peer_copy(const char *text); /* NULL: no memory */

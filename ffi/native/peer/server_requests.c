@@ -188,8 +188,8 @@ static const char *open_stream(struct xshm_server *server, struct served_client 
 
 static const char *close_stream(struct served_client *client, xpc_object_t request) {
   uint64_t generation, number;
-  if (!peer_string(request, "name") || !peer_integer(request, "generation", UINT64_MAX, &generation) ||
-      !peer_integer(request, "reader", UINT64_MAX, &number)) {
+  if (!peer_string(request, "name") || !peer_integer(request, "generation", PEER_END - 1, &generation) ||
+      !peer_integer(request, "reader", PEER_END - 1, &number)) {
     return "bad_request";
   }
   /* Numbers are never given again, so they name the stream and its generation too. */

@@ -47,7 +47,7 @@ const char *peer_refusal(xpc_object_t reply) {
   xpc_object_t ok = peer_typed(reply, "ok", XPC_TYPE_BOOL);
   if (ok && xpc_bool_get_value(ok)) return NULL;
   const char *code = peer_string(reply, "code");
-  return code ? code : "failed";
+  return ok && code ? code : "unusable";
 }
 
 bool peer_lists(xpc_object_t dictionary, const char *key, const char *text) {
@@ -105,7 +105,7 @@ static int result_of(const char *code) {
   } known[] = {
     {"not_found", XSHM_NOT_FOUND},           {"incompatible", XSHM_INCOMPATIBLE},
     {"unsupported_version", XSHM_INCOMPATIBLE}, {"name_taken", XSHM_NAME_TAKEN},
-    {"terminating", XSHM_NO_BROKER},
+    {"terminating", XSHM_NO_BROKER},         {"unusable", XSHM_UNUSABLE},
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (strcmp(known[i].code, code) == 0) return known[i].result;
@@ -117,7 +117,7 @@ int peer_fail_reply(xshm_error *error, const char *what, const char *name, xpc_o
   const char *code = peer_refusal(reply), *message = peer_string(reply, "message");
   if (!code) return peer_fail(error, XSHM_UNUSABLE, "Cannot %s \"%s\": the answer makes no sense", what, name);
   return peer_fail(error, result_of(code), "Cannot %s \"%s\": %s (%s)", what, name,
-                   message ? message : "it was refused", code);
+                   message ? message : "the answer makes no sense", code);
 }
 
 /* ---------------------------------------------------------------------------- SHA-256 (FIPS 180-4) ---- */

@@ -293,6 +293,7 @@ export const serverTests: readonly SideTest[] = [
       }),
   },
   {
+    needsWhole: true, // a descriptor for poll stays parked
     name: "a server that waits for a commit is woken by its doorbell, or by a note",
     run: (implementation) =>
       serving(implementation, async (client, party) => {

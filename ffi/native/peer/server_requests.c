@@ -186,7 +186,7 @@ static const char *open_stream(struct xshm_server *server, struct served_client 
   return NULL;
 }
 
-static const char *close_stream(struct served_client *client, xpc_object_t request) {
+static const char *close_stream(struct xshm_server *server, struct served_client *client, xpc_object_t request) {
   uint64_t generation, number;
   if (!peer_string(request, "name") || !peer_integer(request, "generation", PEER_END - 1, &generation) ||
       !peer_integer(request, "reader", PEER_END - 1, &number)) {
@@ -196,6 +196,7 @@ static const char *close_stream(struct served_client *client, xpc_object_t reque
   for (struct served_reader *reader = client->readers; reader; reader = reader->next) {
     if (reader->number != number) continue;
     server_remove_reader(client, reader);
+    server_notify(server); /* a slot may be free */
     break;
   }
   return NULL;
@@ -276,7 +277,7 @@ static const char *answer(struct xshm_server *server, struct served_client *clie
   if (client->owner == 0) return "hello_first";
   if (strcmp(op, "open") == 0) return open_region(server, request, reply);
   if (strcmp(op, "stream") == 0) return open_stream(server, client, request, reply);
-  if (strcmp(op, "stream_close") == 0) return close_stream(client, request);
+  if (strcmp(op, "stream_close") == 0) return close_stream(server, client, request);
   if (strcmp(op, "bell") == 0) return take_bell(server, client, request);
   if (strcmp(op, "committed") == 0) return server_rung(server), NULL;
   return refuse(op, request);

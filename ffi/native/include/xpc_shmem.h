@@ -155,8 +155,8 @@ XSHM_EXPORT void xshm_region_close(xshm_region *region);
 
 /* A frame of a stream: taken by a reader, or loaned by a writer. */
 typedef struct xshm_frame {
-  void *data;         /* a reader may not write it */
-  size_t length;      /* the bytes that are used; of a loan at first: all there are. Set it before a publish. */
+  void *data;    /* a reader may not write it */
+  size_t length; /* the bytes that are used; of a loan at first: all there are. Set it before a publish. */
   uint64_t sequence;  /* its number, from 1 */
   double timestamp;   /* the writer's, in a unit on which both apps agree; set it before a publish */
   uint64_t dropped;   /* how many frames this reader missed since the one that it took last */
@@ -195,7 +195,8 @@ XSHM_EXPORT void xshm_stream_release(xshm_stream *stream, xshm_frame *frame);
 XSHM_EXPORT int xshm_stream_loan(xshm_stream *stream, xshm_frame *frame);
 
 /* The same, with what to do where readers use the slots. */
-#define XSHM_LOAN_REVOKE 1u  /* takes the oldest frame away from its readers, who see that by xshm_stream_holds */
+#define XSHM_LOAN_REVOKE                                                                                     \
+  1u /* takes the oldest frame away from its readers, who see that by xshm_stream_holds */
 #define XSHM_LOAN_PATIENT 2u /* leaves frames that readers of every frame have not taken yet: XSHM_BUSY */
 XSHM_EXPORT int xshm_stream_loan_with(xshm_stream *stream, unsigned flags, xshm_frame *frame);
 
@@ -278,11 +279,11 @@ inline void xshm_close(xshm_stream *stream) { xshm_stream_close(stream); }
 #else
 /* Closes a client, a server, a region or a stream. */
 #define xshm_close(object)                                                                                   \
-  _Generic((object),                                                                                         \
-    xshm_client *: xshm_client_close,                                                                        \
-    xshm_server *: xshm_server_close,                                                                        \
-    xshm_region *: xshm_region_close,                                                                        \
-    xshm_stream *: xshm_stream_close)(object)
+  _Generic((object), xshm_client *                                                                           \
+           : xshm_client_close, xshm_server *                                                                \
+           : xshm_server_close, xshm_region *                                                                \
+           : xshm_region_close, xshm_stream *                                                                \
+           : xshm_stream_close)(object)
 #endif
 
 #endif

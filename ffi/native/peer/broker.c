@@ -36,7 +36,8 @@ static int reach(struct end *end, struct link_entry **broker, const char *servic
     *broker = end_add(end, shim_link_to_service(end->queue, service), broker);
     if (!*broker) return peer_fail(error, XSHM_MEMORY, "Cannot connect to a broker: no memory is left");
     shim_link_activate((*broker)->link);
-    xpc_object_t reply = end_ask(end, *broker, broker_hello(), at_once ? earlier(UINT64_MAX) : earlier(deadline));
+    xpc_object_t reply =
+      end_ask(end, *broker, broker_hello(), at_once ? earlier(UINT64_MAX) : earlier(deadline));
     const char *code = reply ? peer_refusal(reply) : "terminating";
     int result = !code ? XSHM_OK : strcmp(code, "terminating") == 0 ? XSHM_NO_BROKER : XSHM_REFUSED;
     if (result == XSHM_REFUSED) result = peer_fail_reply(error, "use the broker", service, reply);
@@ -49,9 +50,9 @@ static int reach(struct end *end, struct link_entry **broker, const char *servic
     if (result != XSHM_NO_BROKER) return result;
     uint64_t now = shim_now(), next = now + pause;
     if (at_once || now >= deadline) {
-      return peer_fail(error, XSHM_NO_BROKER,
-                       "Cannot reach a broker at \"%s\": start one (a Deno app with @xpc/shmem, or its agent)",
-                       service);
+      return peer_fail(
+        error, XSHM_NO_BROKER,
+        "Cannot reach a broker at \"%s\": start one (a Deno app with @xpc/shmem, or its agent)", service);
     }
     if (next > deadline) next = deadline;
     while (end_wait(end, next)) continue;

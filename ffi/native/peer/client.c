@@ -11,10 +11,10 @@ struct xshm_client {
   struct link_entry *broker, *link; /* NULL once they are over */
   shim_mapping words, server, locks;
   shim_owner *death;
-  int32_t bell[2];     /* what the server rings: our end, and the one for it until hello is over */
-  bool bell_given;     /* the server has it */
-  int32_t server_bell; /* what we ring, or -1 */
-  int32_t member;      /* the server in the audience */
+  int32_t bell[2];          /* what the server rings: our end, and the one for it until hello is over */
+  bool bell_given;          /* the server has it */
+  int32_t server_bell;      /* what we ring, or -1 */
+  int32_t member;           /* the server in the audience */
   bool noting, notes_again; /* a note `committed` is under way, and something was committed since */
   uint32_t noted;
 };
@@ -123,7 +123,8 @@ static int take_hello(struct xshm_client *client, xpc_object_t reply, const char
       !peer_integer(reply, "owner", SHMEM_MUTEX_OWNER, &owner) || owner <= SHMEM_SERVER_OWNER || !server ||
       !locks || shim_memory_open_read_only(server, SHMEM_SERVER_BYTES, &client->server) != 0 ||
       shim_memory_open(locks, SHMEM_LOCK_BYTES, &client->locks) != 0) {
-    return peer_fail(error, XSHM_UNUSABLE, "Cannot use the server of \"%s\": its answer makes no sense", name);
+    return peer_fail(error, XSHM_UNUSABLE, "Cannot use the server of \"%s\": its answer makes no sense",
+                     name);
   }
   struct end *end = &client->end;
   end->server = client->server.address;
@@ -136,8 +137,9 @@ static int take_hello(struct xshm_client *client, xpc_object_t reply, const char
     client->member =
       shim_audience_add(end->audience, end->server->parked, SHMEM_MAX_REGIONS, client->server_bell);
   }
-  client->death = shim_owner_create(end->locks->regions, &end->locks->regions[0].revision, SHMEM_STRIDE,
-                                    SHMEM_MAX_REGIONS, SHMEM_SERVER_OWNER, end->gone, &end->locks->turns, NULL);
+  client->death =
+    shim_owner_create(end->locks->regions, &end->locks->regions[0].revision, SHMEM_STRIDE, SHMEM_MAX_REGIONS,
+                      SHMEM_SERVER_OWNER, end->gone, &end->locks->turns, NULL);
   /* Our own threads wait for what other threads of ours commit, too. */
   if (!end->audience || client->member < 0 || !client->death ||
       shim_audience_add(end->audience, end->parked, SHMEM_MAX_REGIONS, -1) < 0 ||
@@ -152,18 +154,21 @@ static int say_hello(struct xshm_client *client, xpc_object_t endpoint, const ch
                      const xshm_connect_options *options, uint64_t deadline, xshm_error *error) {
   struct end *end = &client->end;
   client->link = end_add(end, shim_link_to_endpoint(end->queue, endpoint), &client->link);
-  if (!client->link) return peer_fail(error, XSHM_MEMORY, "Cannot connect to \"%s\": no memory is left", name);
+  if (!client->link)
+    return peer_fail(error, XSHM_MEMORY, "Cannot connect to \"%s\": no memory is left", name);
   shim_link_activate(client->link->link);
   xpc_object_t reply = end_ask(end, client->link, make_hello(client, options), deadline);
   if (!reply) {
     if (!client->link || shim_now() < deadline) return XSHM_GONE;
-    return peer_fail(error, XSHM_TIMEOUT, "Cannot connect to \"%s\" in time: its server does not answer", name);
+    return peer_fail(error, XSHM_TIMEOUT, "Cannot connect to \"%s\" in time: its server does not answer",
+                     name);
   }
   int result = XSHM_OK;
   if (peer_refusal(reply)) result = peer_fail_reply(error, "connect to", name, reply);
   else if (!client->link) result = XSHM_GONE;
   else if (xpc_connection_get_euid(shim_link_connection(client->link->link)) != shim_euid())
-    result = peer_fail(error, XSHM_UNUSABLE, "Cannot use the server of \"%s\": it runs as another user", name);
+    result =
+      peer_fail(error, XSHM_UNUSABLE, "Cannot use the server of \"%s\": it runs as another user", name);
   else result = take_hello(client, reply, name, error);
   xpc_release(reply);
   return result;
@@ -260,11 +265,13 @@ xshm_client *xshm_connect_with(const char *name, int milliseconds, const xshm_co
   static const xshm_connect_options none = {0};
   if (!options) options = &none;
   if (!peer_is_service_name(name) || (options->broker && !peer_is_service_name(options->broker))) {
-    (void)peer_fail(error, XSHM_INVALID, "Cannot connect: a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -");
+    (void)peer_fail(error, XSHM_INVALID,
+                    "Cannot connect: a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -");
     return NULL;
   }
   if (options->label && !peer_is_text(options->label)) {
-    (void)peer_fail(error, XSHM_INVALID, "Cannot connect to \"%s\": the label is empty, too long or no text", name);
+    (void)peer_fail(error, XSHM_INVALID, "Cannot connect to \"%s\": the label is empty, too long or no text",
+                    name);
     return NULL;
   }
   struct xshm_client *client = calloc(1, sizeof *client);
@@ -389,7 +396,8 @@ static int take_region(struct xshm_region *region, xpc_object_t reply, xshm_acce
   region->is_shared = shmem;
   region->is_writable = access == XSHM_WRITE;
   if (region->is_writable || !shmem) return XSHM_OK;
-  return mprotect(region->memory.address, (size_t)region->memory.mapped, PROT_READ) == 0 ? XSHM_OK : XSHM_MEMORY;
+  return mprotect(region->memory.address, (size_t)region->memory.mapped, PROT_READ) == 0 ? XSHM_OK
+                                                                                         : XSHM_MEMORY;
 }
 
 static int fail_to_open(int result, const char *name, xshm_error *error) {
@@ -472,11 +480,13 @@ static int take_stream(struct xshm_stream *stream, xpc_object_t reply) {
       !peer_integer(reply, "offset", most, &stream->offset) || stream->offset < SHMEM_STREAM_HEADER_BYTES ||
       stream->offset % unit != 0 || !peer_integer(reply, "stride", most, &stream->stride) ||
       stream->stride < stream->length || stream->stride % unit != 0 ||
-      stream->stride > (most - stream->offset) / slots || !peer_integer(reply, "reader", most, &stream->number)) {
+      stream->stride > (most - stream->offset) / slots ||
+      !peer_integer(reply, "reader", most, &stream->number)) {
     return XSHM_UNUSABLE;
   }
   uint64_t bytes = stream->offset + slots * stream->stride;
-  if (bytes > SIZE_MAX || shim_memory_open_read_only(memory, bytes, &stream->memory) != 0) return XSHM_UNUSABLE;
+  if (bytes > SIZE_MAX || shim_memory_open_read_only(memory, bytes, &stream->memory) != 0)
+    return XSHM_UNUSABLE;
   stream->index = (uint32_t)index;
   stream->slots = (uint32_t)slots;
   return XSHM_OK;
@@ -495,8 +505,8 @@ static int open_stream_locked(struct xshm_client *client, struct xshm_stream *st
   if (result != XSHM_OK) return fail_to_open(result, stream->name, error);
   stream->end = end;
   stream->revision = &end->server->regions[stream->index].revision;
-  stream->reader = shim_stream_reader_create(stream->memory.address, stream->slots, stream->leases.address, -1,
-                                             end->audience, stream->revision, stream->index);
+  stream->reader = shim_stream_reader_create(stream->memory.address, stream->slots, stream->leases.address,
+                                             -1, end->audience, stream->revision, stream->index);
   if (!stream->reader) return fail_to_open(XSHM_MEMORY, stream->name, error);
   if (every) shim_stream_reader_want_every(stream->reader);
   stream->next = end->streams;

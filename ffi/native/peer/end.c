@@ -221,7 +221,7 @@ static void turn(struct end *end) {
   uint32_t count = fill(end);
   pthread_mutex_unlock(&end->lock);
   (void)poll(end->polls, count, timeout_until(next)); /* whatever it says, all is looked at */
-  (void)bell_take(end->wake); /* both live as long as the thread */
+  (void)bell_take(end->wake);                         /* both live as long as the thread */
   (void)bell_take(end->poke[0]);
   pthread_mutex_lock(&end->lock);
   if (end->calls->polled) end->calls->polled(end, end->polls + 2, count - 2);

@@ -70,7 +70,8 @@ struct end {
   struct waiting *waiting;
   uint32_t last_request;
   struct pollfd *polls;
-  uint32_t poll_capacity, extra_polls; /* extra: how many descriptors there may be beside the two of the end */
+  uint32_t poll_capacity,
+    extra_polls; /* extra: how many descriptors there may be beside the two of the end */
   /* The words, for regions and streams: */
   shim_audience *audience;
   struct shmem_server_words *server; /* mapped read-only by a client */
@@ -79,7 +80,8 @@ struct end {
   uint32_t *parked; /* our own, one a region */
   void *gone;       /* a word: not 0 once the server is gone; NULL at the server */
   bool is_watching; /* changes ring our descriptor */
-  void (*committed)(struct end *end, uint32_t index); /* a client's: after a commit, where no doorbell is; or NULL */
+  void (*committed)(struct end *end,
+                    uint32_t index); /* a client's: after a commit, where no doorbell is; or NULL */
   struct xshm_region *regions;
   struct xshm_stream *streams;
 };
@@ -106,7 +108,7 @@ const char *peer_string(xpc_object_t dictionary, const char *key);              
 /* Of a reply: NULL where it is ok, else the code; "unusable" where it is no reply. */
 const char *peer_refusal(xpc_object_t reply);
 bool peer_lists(xpc_object_t dictionary, const char *key, const char *text); /* an array of strings with it */
-char *peer_copy(const char *text); /* NULL: no memory */
+char *peer_copy(const char *text);                                           /* NULL: no memory */
 bool peer_is_text(const char *text); /* 1 to 128 UTF-16 code units of UTF-8 without control characters */
 bool peer_is_service_name(const char *name);
 void peer_sha256(const char *text, uint8_t digest[PEER_DIGEST_BYTES]);
@@ -143,7 +145,7 @@ struct xshm_region {
 
 /* Puts the region into the list, with its words. */
 void region_add(struct end *end, struct xshm_region *region);
-void region_free(struct xshm_region *region); /* unmaps it */
+void region_free(struct xshm_region *region);    /* unmaps it */
 void end_watch(struct end *end, uint32_t index); /* the descriptor rings for it from now on */
 void end_watch_all(struct end *end);
 void end_commit(struct end *end, uint32_t index);

@@ -19,8 +19,10 @@ void end_watch(struct end *end, uint32_t index) {
 
 void end_watch_all(struct end *end) {
   end->is_watching = true;
-  for (struct xshm_region *region = end->regions; region; region = region->next) end_watch(end, region->index);
-  for (struct xshm_stream *stream = end->streams; stream; stream = stream->next) end_watch(end, stream->index);
+  for (struct xshm_region *region = end->regions; region; region = region->next)
+    end_watch(end, region->index);
+  for (struct xshm_stream *stream = end->streams; stream; stream = stream->next)
+    end_watch(end, stream->index);
 }
 
 void end_unlock_all(struct end *end) {

@@ -70,13 +70,15 @@ void server_watch_clients(struct xshm_server *server) {
     }
   }
   if (!relays && !end->is_watching) return;
-  for (struct served_client *client = server->clients; client; client = client->next) give_bell(server, client);
+  for (struct served_client *client = server->clients; client; client = client->next)
+    give_bell(server, client);
 }
 
 static uint32_t poll_fill(struct end *end, struct pollfd *polls, uint32_t capacity) {
   uint32_t count = 0;
   const struct xshm_server *server = (struct xshm_server *)end;
-  for (const struct served_client *client = server->clients; client && count < capacity; client = client->next) {
+  for (const struct served_client *client = server->clients; client && count < capacity;
+       client = client->next) {
     if (client->own_bell >= 0) polls[count++] = (struct pollfd){.fd = client->own_bell, .events = POLLIN};
   }
   return count;
@@ -115,8 +117,8 @@ static void on_peer(struct end *end, shim_link *link) {
     free(client);
     return;
   }
-  *client = (struct served_client){
-    .next = server->clients, .entry = entry, .bell = -1, .own_bell = -1, .member = -1};
+  *client =
+    (struct served_client){.next = server->clients, .entry = entry, .bell = -1, .own_bell = -1, .member = -1};
   server->clients = client;
   shim_link_activate(link);
   /* Its messages are looked at later, on this thread: a stranger's never, since the end comes first. */
@@ -190,15 +192,16 @@ static bool has_name(const struct end *end, const char *name) {
 }
 
 /* What regions and streams have in common. */
-static int check(const struct end *end, uint32_t index, const char *name, uint64_t length, xshm_error *error) {
+static int check(const struct end *end, uint32_t index, const char *name, uint64_t length,
+                 xshm_error *error) {
   if (!peer_is_text(name)) {
     return peer_fail(error, XSHM_INVALID,
                      "Cannot serve a name that is empty, above 128 characters, or has control characters");
   }
   if (has_name(end, name)) return peer_fail(error, XSHM_INVALID, "Cannot serve \"%s\" twice", name);
   if (index >= SHMEM_MAX_REGIONS) {
-    return peer_fail(error, XSHM_INVALID, "Cannot serve \"%s\": a service has at most %d regions and streams", name,
-                     SHMEM_MAX_REGIONS);
+    return peer_fail(error, XSHM_INVALID, "Cannot serve \"%s\": a service has at most %d regions and streams",
+                     name, SHMEM_MAX_REGIONS);
   }
   if (length == 0 || length >= PEER_END / SHMEM_STREAM_MAX_SLOTS / 2) {
     return peer_fail(error, XSHM_INVALID, "Cannot serve \"%s\" with a length of %llu bytes", name,
@@ -215,7 +218,8 @@ static void begin_generation(struct end *end, uint32_t index) {
   atomic_store((_Atomic uint64_t *)&end->server->regions[index].generation, 1);
 }
 
-static int add_region(struct end *end, uint32_t index, const xshm_region_options *options, xshm_error *error) {
+static int add_region(struct end *end, uint32_t index, const xshm_region_options *options,
+                      xshm_error *error) {
   const char *name = options->name;
   int result = check(end, index, name, options->length, error);
   if (result != XSHM_OK) return result;
@@ -231,9 +235,9 @@ static int add_region(struct end *end, uint32_t index, const xshm_region_options
                                  .memory = {.fd = -1},
                                  .is_shared = options->clients == XSHM_WRITE,
                                  .is_writable = true};
-  int failed = !region->name             ? -1
+  int failed = !region->name       ? -1
                : region->is_shared ? shim_memory_create(region->length, &region->memory)
-                                         : shim_memory_create_read_only(region->length, &region->memory);
+                                   : shim_memory_create_read_only(region->length, &region->memory);
   if (failed != 0) {
     region_free(region);
     return no_memory(name, error);
@@ -243,7 +247,8 @@ static int add_region(struct end *end, uint32_t index, const xshm_region_options
   return XSHM_OK;
 }
 
-static int add_stream(struct end *end, uint32_t index, const xshm_stream_options *options, xshm_error *error) {
+static int add_stream(struct end *end, uint32_t index, const xshm_stream_options *options,
+                      xshm_error *error) {
   const char *name = options->name;
   const uint32_t slots = options->slots == 0 ? DEFAULT_SLOTS : options->slots;
   int result = check(end, index, name, options->length, error);
@@ -373,7 +378,8 @@ xshm_server *xshm_serve(const char *name, const xshm_service *service, xshm_erro
   static const xshm_service nothing = {0};
   if (!service) service = &nothing;
   if (!peer_is_service_name(name) || (service->broker && !peer_is_service_name(service->broker))) {
-    (void)peer_fail(error, XSHM_INVALID, "Cannot serve: a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -");
+    (void)peer_fail(error, XSHM_INVALID,
+                    "Cannot serve: a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -");
     return NULL;
   }
   struct xshm_server *server = calloc(1, sizeof *server);
@@ -494,7 +500,8 @@ size_t xshm_stream_holders(xshm_stream *stream, int *pids, size_t capacity) {
   pthread_mutex_lock(&stream->end->lock);
   uint32_t found = shim_stream_holders(stream->writer, places, MOST);
   if (found > MOST) found = MOST;
-  for (const struct served_client *client = server->clients; client && count < capacity; client = client->next) {
+  for (const struct served_client *client = server->clients; client && count < capacity;
+       client = client->next) {
     if (!holds(client, stream, places, found)) continue;
     int pid = (int)xpc_connection_get_pid((xpc_connection_t)shim_link_connection(client->entry->link));
     if (!contains(pids, count, pid)) pids[count++] = pid;

@@ -24,9 +24,10 @@ static void give_up(struct xshm_server *server) {
 static void fail(struct xshm_server *server, const char *what, xpc_object_t reply) {
   const char *code = reply ? peer_refusal(reply) : "terminating";
   if (code && strcmp(code, "terminating") == 0) {
-    (void)peer_fail(&server->failure, XSHM_NO_BROKER,
-                    "Cannot serve \"%s\": no broker runs at \"%s\"; start one (a Deno app with @xpc/shmem, or its agent)",
-                    server->name, server->service);
+    (void)peer_fail(
+      &server->failure, XSHM_NO_BROKER,
+      "Cannot serve \"%s\": no broker runs at \"%s\"; start one (a Deno app with @xpc/shmem, or its agent)",
+      server->name, server->service);
   } else {
     (void)peer_fail_reply(&server->failure, what, server->name, reply);
   }

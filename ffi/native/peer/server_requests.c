@@ -29,11 +29,15 @@ static const char *check_hello(const struct xshm_server *server, const struct se
     return "bad_request";
   }
   if (!schema != !server->has_schema) return "incompatible";
-  if (schema && (xpc_data_get_length(schema) != PEER_DIGEST_BYTES ||
-                 memcmp(xpc_data_get_bytes_ptr(schema), server->schema, PEER_DIGEST_BYTES) != 0)) {
-    return "incompatible";
+  if (schema) {
+    const void *digest = xpc_data_get_bytes_ptr(schema);
+    if (!digest || xpc_data_get_length(schema) != PEER_DIGEST_BYTES ||
+        memcmp(digest, server->schema, PEER_DIGEST_BYTES) != 0) {
+      return "incompatible";
+    }
   }
-  bool estate = is_list_of(xpc_dictionary_get_value(request, "estate"), XPC_TYPE_DICTIONARY, SHMEM_MAX_REGIONS);
+  bool estate =
+    is_list_of(xpc_dictionary_get_value(request, "estate"), XPC_TYPE_DICTIONARY, SHMEM_MAX_REGIONS);
   return estate ? NULL : "bad_request";
 }
 
@@ -64,8 +68,9 @@ static const char *make_client(struct xshm_server *server, struct served_client 
   if (server->last_owner >= SHMEM_MUTEX_OWNER) return "failed";
   if (shim_memory_open(words, SHMEM_CLIENT_BYTES, &client->words) != 0) return "failed";
   struct shmem_client_words *theirs = client->words.address;
-  client->death = shim_owner_create(end->locks->regions, &end->locks->regions[0].revision, SHMEM_STRIDE,
-                                    SHMEM_MAX_REGIONS, server->last_owner + 1, NULL, &end->locks->turns, NULL);
+  client->death =
+    shim_owner_create(end->locks->regions, &end->locks->regions[0].revision, SHMEM_STRIDE, SHMEM_MAX_REGIONS,
+                      server->last_owner + 1, NULL, &end->locks->turns, NULL);
   client->member = shim_audience_add(end->audience, theirs->parked, SHMEM_MAX_REGIONS, -1);
   if (!client->death || client->member < 0) return undo_hello(server, client);
   if (shim_link_on_death(client->entry->link, shim_owner_death_call(), client->death) != 0) {
@@ -152,7 +157,8 @@ static struct served_reader *add_reader(struct xshm_server *server, struct serve
     free(reader);
     return NULL;
   }
-  reader->place = shim_stream_reader_add(stream->writer, reader->leases.address, shim_owner_dead(client->death));
+  reader->place =
+    shim_stream_reader_add(stream->writer, reader->leases.address, shim_owner_dead(client->death));
   if (reader->place < 0) {
     (void)shim_memory_close(reader->leases.address, reader->leases.mapped);
     free(reader);
@@ -186,7 +192,8 @@ static const char *open_stream(struct xshm_server *server, struct served_client 
   return NULL;
 }
 
-static const char *close_stream(struct xshm_server *server, struct served_client *client, xpc_object_t request) {
+static const char *close_stream(struct xshm_server *server, struct served_client *client,
+                                xpc_object_t request) {
   uint64_t generation, number;
   if (!peer_string(request, "name") || !peer_integer(request, "generation", PEER_END - 1, &generation) ||
       !peer_integer(request, "reader", PEER_END - 1, &number)) {
@@ -250,8 +257,8 @@ static const char *refuse(const char *op, xpc_object_t request) {
     const char *op, *code;
     bool is_named;
   } known[] = {
-    {"lock", "not_found", true},          {"channel", "not_found", true}, {"channel_close", "not_found", true},
-    {"request", "no_handler", false},     {"received", "no_handler", false}, {"give", "failed", true},
+    {"lock", "not_found", true},      {"channel", "not_found", true},    {"channel_close", "not_found", true},
+    {"request", "no_handler", false}, {"received", "no_handler", false}, {"give", "failed", true},
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (strcmp(known[i].op, op) != 0) continue;
@@ -261,8 +268,9 @@ static const char *refuse(const char *op, xpc_object_t request) {
 }
 
 static bool is_known(const char *op) {
-  static const char *const known[] = {"open",    "lock",     "bell", "stream",  "stream_close", "channel", "channel_close",
-                                      "request", "received", "give", "committed"};
+  static const char *const known[] = {"open",         "lock",    "bell",          "stream",
+                                      "stream_close", "channel", "channel_close", "request",
+                                      "received",     "give",    "committed"};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (strcmp(known[i], op) == 0) return true;
   }

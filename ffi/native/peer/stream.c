@@ -117,7 +117,8 @@ void xshm_stream_release(xshm_stream *stream, xshm_frame *frame) {
 
 /* ------------------------------------------------------------------------------------------- writing ---- */
 
-_Static_assert(XSHM_LOAN_REVOKE == SHIM_LOAN_REVOKE && XSHM_LOAN_PATIENT == SHIM_LOAN_UNWANTED, "flags of loans");
+_Static_assert(XSHM_LOAN_REVOKE == SHIM_LOAN_REVOKE && XSHM_LOAN_PATIENT == SHIM_LOAN_UNWANTED,
+               "flags of loans");
 
 int xshm_stream_loan(xshm_stream *stream, xshm_frame *frame) {
   return xshm_stream_loan_with(stream, 0, frame);

@@ -55,7 +55,8 @@ bool peer_lists(xpc_object_t dictionary, const char *key, const char *text) {
   for (size_t i = 0; list && i < xpc_array_get_count(list); i++) {
     xpc_object_t value = xpc_array_get_value(list, i);
     if (xpc_get_type(value) != XPC_TYPE_STRING) continue;
-    if (strcmp(xpc_string_get_string_ptr(value), text) == 0) return true;
+    const char *string = xpc_string_get_string_ptr(value);
+    if (string && strcmp(string, text) == 0) return true;
   }
   return false;
 }
@@ -103,9 +104,12 @@ static int result_of(const char *code) {
     const char *code;
     int result;
   } known[] = {
-    {"not_found", XSHM_NOT_FOUND},           {"incompatible", XSHM_INCOMPATIBLE},
-    {"unsupported_version", XSHM_INCOMPATIBLE}, {"name_taken", XSHM_NAME_TAKEN},
-    {"terminating", XSHM_NO_BROKER},         {"unusable", XSHM_UNUSABLE},
+    {"not_found", XSHM_NOT_FOUND},
+    {"incompatible", XSHM_INCOMPATIBLE},
+    {"unsupported_version", XSHM_INCOMPATIBLE},
+    {"name_taken", XSHM_NAME_TAKEN},
+    {"terminating", XSHM_NO_BROKER},
+    {"unusable", XSHM_UNUSABLE},
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (strcmp(known[i].code, code) == 0) return known[i].result;
@@ -115,7 +119,8 @@ static int result_of(const char *code) {
 
 int peer_fail_reply(xshm_error *error, const char *what, const char *name, xpc_object_t reply) {
   const char *code = peer_refusal(reply), *message = peer_string(reply, "message");
-  if (!code) return peer_fail(error, XSHM_UNUSABLE, "Cannot %s \"%s\": the answer makes no sense", what, name);
+  if (!code)
+    return peer_fail(error, XSHM_UNUSABLE, "Cannot %s \"%s\": the answer makes no sense", what, name);
   return peer_fail(error, result_of(code), "Cannot %s \"%s\": %s (%s)", what, name,
                    message ? message : "the answer makes no sense", code);
 }

@@ -58,7 +58,9 @@ async function makeArchive({ root, target }: InstallOptions, archive: string): P
     const objects: string[] = [];
     for (const source of sources) {
       // With its folder: two folders may have files of one name.
-      const object = `${work}/${source.slice("ffi/native/".length).replaceAll("/", "-").replace(/\.c$/, ".o")}`;
+      const object = `${work}/${
+        source.slice("ffi/native/".length).replaceAll("/", "-").replace(/\.c$/, ".o")
+      }`;
       const args = ["cc", ...compileFlags(target), "-c", source, "-o", object];
       await runZig(zig, args, `compile ${source} for the static archive`, root);
       objects.push(object);

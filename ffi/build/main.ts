@@ -193,12 +193,16 @@ async function main(): Promise<void> {
     string: ["target", "install"],
     boolean: ["check", "quiet"],
     unknown: (argument: string) => {
-      throw new BuildError(`Cannot understand the argument: ${argument}. Known: --target, --check, --quiet, --install`);
+      throw new BuildError(
+        `Cannot understand the argument: ${argument}. Known: --target, --check, --quiet, --install`,
+      );
     },
   });
   // A check is of the whole table unless one says otherwise.
   const target = args.target ?? (args.install !== undefined ? "host" : args.check ? "all" : "default");
-  if (args.install === "") throw new BuildError("Cannot install: --install needs a folder, as in --install /usr/local");
+  if (args.install === "") {
+    throw new BuildError("Cannot install: --install needs a folder, as in --install /usr/local");
+  }
   if (!["default", "host", "all"].includes(target) && !isTargetName(target)) {
     const names = ["host", "all", ...Object.keys(TARGETS)].join(", ");
     throw new BuildError(`Cannot build for the target ${JSON.stringify(target)}. Known: ${names}`);

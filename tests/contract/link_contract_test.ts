@@ -22,7 +22,10 @@ import { waitingTests } from "./link/waits.ts";
 const ignore = !ownBroker;
 
 /** What a smaller implementation may be without. */
-const wholeTests = [...rangeTests, ...lockTests, ...messageTests].map((test) => ({ ...test, needsWhole: true }));
+const wholeTests = [...rangeTests, ...lockTests, ...messageTests].map((test) => ({
+  ...test,
+  needsWhole: true,
+}));
 
 const tests: readonly PairTest[] = [
   ...openingTests,

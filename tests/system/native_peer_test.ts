@@ -173,7 +173,13 @@ Deno.test({
     if (name === undefined) return;
     const output = `${ROOT}/.build/native-peer/header`;
     const flags = ["-Wall", "-Wextra", "-Werror", `-I${folder}/include`, `-L${folder}/lib`, "-lxpc_shmem"];
-    await run({ name, command: [name], env: {} }, [source, ...flags, `-Wl,-rpath,${folder}/lib`, "-o", output]);
+    await run({ name, command: [name], env: {} }, [
+      source,
+      ...flags,
+      `-Wl,-rpath,${folder}/lib`,
+      "-o",
+      output,
+    ]);
     await alone(async (env) => {
       assertEquals((await new Deno.Command(output, { env }).output()).code, 0);
     });

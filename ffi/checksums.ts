@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "ccf0cdb0930aed92a43634a9cdcfd3cf244fe8e316a5e69797c1abd0979ec932",
-    byteLength: 99488,
+    sha256: "0921740c54b8a65edfc53ba489ff0e9300bcda29b685d722fbf1fdcff2fc988c",
+    byteLength: 140384,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "58a83fd934ccf45ffd7db37a772302328016ba02a829e92b898e403e5c8472b4",
-    byteLength: 55214,
+    sha256: "22c8a627fafb730cdc97285a614f4d3ab82ebf63a4fa82f69f1f2fc95411506b",
+    byteLength: 94766,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "191eaa84ee12874220748b79a5c505f224fb8ee79aff80028c251aac9d49d04b",
-    byteLength: 137216,
+    sha256: "ef6302821eea5d260b7b05da46a9fcc941bc1881bb5abe38a5e59f92748fdd06",
+    byteLength: 180704,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "a4a0d9523f57e30c34b3e0653355827861ca6ef1b4d4b21bae83d5eb83d71d33",
-    byteLength: 137616,
+    sha256: "702b43420e687d766389c3f5e5589158884a951fe5943ae5610dabf4999256bf",
+    byteLength: 178736,
   },
 };

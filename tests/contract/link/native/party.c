@@ -399,6 +399,9 @@ static void run_open(const struct command *command) {
 static void *run(void *argument) {
   struct command *command = argument;
   const char *name = command->words[0];
+  /* What the commands did that have been answered is seen from here on. */
+  pthread_mutex_lock(&output_lock);
+  pthread_mutex_unlock(&output_lock);
   if (strcmp(name, "serve") == 0) run_serve(command);
   else if (strcmp(name, "connect") == 0) run_connect(command);
   else if (strcmp(name, "open") == 0) run_open(command);

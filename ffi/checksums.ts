@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "99c89e3357782faad9e2b264236b65e42d417b7aaa212fce0a47644ae7de87af",
-    byteLength: 100768,
+    sha256: "ac2b147e2eae254fb76d5e261d4321793300e60aeb2cb9131f613b2c5852064f",
+    byteLength: 141776,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "3e548c43005df055c446cfa0e7b5bdc5a47dadbe215db608ec88699944472769",
-    byteLength: 60553,
+    sha256: "4e8745c7e8827d3542d093df4e7535b4063710f02205dacb95727d79f1411ee7",
+    byteLength: 100218,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "609c45392210fb93b9cd095baba9db817b868979283606b54d0db43c75dafc90",
-    byteLength: 143312,
+    sha256: "5387e7984e86738958ea1e5bb775972e7eb53649f45582c33f9b2e208efdabb8",
+    byteLength: 187840,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "f3d63b2154b9d5eb74d40342e0e422d7f530c768261920c5931615e4f81a3f1d",
-    byteLength: 143464,
+    sha256: "3ac61ccd4a629baebe65ce9901f482d53ebf886bc5ad5d1b6e6542cc5ab6d2b3",
+    byteLength: 185512,
   },
 };

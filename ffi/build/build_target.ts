@@ -79,12 +79,13 @@ export async function plan(root: string, target: Target): Promise<Plan> {
     ? [
       `${native}/include`,
       `${native}/shim`,
+      `${native}/peer`,
       `${native}/linux`,
       `${native}/linux/include/xpc`,
       `${native}/linux/include/dispatch`,
       `${native}/linux/include`,
     ]
-    : [`${native}/include`, `${native}/shim`];
+    : [`${native}/include`, `${native}/shim`, `${native}/peer`];
   const files = (await Promise.all(
     folders.map(async (folder) =>
       (await list(`${root}/${folder}`, [".c", ".h"])).map((name) => `${folder}/${name}`)

@@ -194,9 +194,11 @@ export function expectedArchiveSymbols(facts: Pick<AbiFacts, "linux">): Set<stri
   return new Set(declared.map(({ name }) => name));
 }
 
-/** The symbols that the library for macOS must export: what `shim.h` declares. */
+/** The symbols that the library for macOS must export: what `shim.h` and `xpc_shmem.h` declare. */
 export function expectedShimExports(facts: Pick<AbiFacts, "shim">): Set<string> {
-  const declared = [...facts.shim.values()].filter(({ file }) => file.endsWith("ffi/native/include/shim.h"));
+  const declared = [...facts.shim.values()].filter(({ file }) =>
+    /ffi\/native\/include\/(shim|xpc_shmem)\.h$/.test(file)
+  );
   return new Set(declared.map(({ name }) => name));
 }
 

@@ -27,7 +27,7 @@ export async function readFacts(zig: Zig, root: string): Promise<AbiFacts> {
     [
       readHeaders(zig, { headers: [...headers, "sys/mman.h", "sys/resource.h"], flags: apple, root }),
       readHeaders(zig, { headers: [...headers, "xpc/linux.h"], flags: linux, root }),
-      readHeaders(zig, { headers: ["shim.h"], flags: apple, root }),
+      readHeaders(zig, { headers: ["shim.h", "xpc_shmem.h"], flags: apple, root }),
       readMacros(zig, { headers, flags: apple, root }),
       readMacros(zig, { headers, flags: linux, root }),
       readSystemExports(zig),

@@ -1,5 +1,5 @@
 /**
- * Builds the native library: `deno task build [--target host|all|<name>] [--check] [--quiet]`.
+ * Builds the native library: `deno task build [--target host|all|<name>] [--check] [--quiet] [--install PREFIX]`.
  *
  * Without `--target`, builds for this system and for macOS on both processors, so that C which does not
  * compile for a Mac fails on Linux too. A build that is up to date is a few milliseconds of reading.
@@ -190,14 +190,19 @@ class Progress {
 async function main(): Promise<void> {
   const { parseArgs } = await import("@std/cli/parse-args");
   const args = parseArgs(Deno.args, {
-    string: ["target"],
+    string: ["target", "install"],
     boolean: ["check", "quiet"],
     unknown: (argument: string) => {
-      throw new BuildError(`Cannot understand the argument: ${argument}. Known: --target, --check, --quiet`);
+      throw new BuildError(
+        `Cannot understand the argument: ${argument}. Known: --target, --check, --quiet, --install`,
+      );
     },
   });
   // A check is of the whole table unless one says otherwise.
-  const target = args.target ?? (args.check ? "all" : "default");
+  const target = args.target ?? (args.install !== undefined ? "host" : args.check ? "all" : "default");
+  if (args.install === "") {
+    throw new BuildError("Cannot install: --install needs a folder, as in --install /usr/local");
+  }
   if (!["default", "host", "all"].includes(target) && !isTargetName(target)) {
     const names = ["host", "all", ...Object.keys(TARGETS)].join(", ");
     throw new BuildError(`Cannot build for the target ${JSON.stringify(target)}. Known: ${names}`);
@@ -207,6 +212,15 @@ async function main(): Promise<void> {
     checksums: args.check ? "check" : target === "all" ? "write" : "leave",
     quiet: args.quiet,
   });
+  if (args.install !== undefined) {
+    const { install } = await import("./install.ts");
+    const host = hostTarget();
+    if (host === undefined) throw new BuildError("Cannot install: there is no library for this system");
+    await build({ target: "host", quiet: args.quiet });
+    for (const path of await install({ root: ROOT, target: host, prefix: args.install })) {
+      if (!args.quiet) console.error(path);
+    }
+  }
   if (args.quiet) return;
   for (const { path, compiled } of result.libraries) {
     if (compiled) {

@@ -150,6 +150,7 @@ async function headers(): Promise<string[]> {
   const folders = [
     "ffi/native/include",
     "ffi/native/shim",
+    "ffi/native/peer",
     "ffi/native/linux",
     "ffi/native/linux/include",
     "tests/native",
@@ -162,6 +163,7 @@ async function makeLibrary(mode: Mode): Promise<string> {
   const folder = `${OUTPUT}/${mode.name}`;
   const files = [
     ...await sources("ffi/native/shim", ".c"),
+    ...await sources("ffi/native/peer", ".c"),
     ...await sources("ffi/native/linux", ".c"),
     "tests/native/harness.c",
     "tests/native/server.c",

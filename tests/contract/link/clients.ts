@@ -206,6 +206,7 @@ export const clientTests: readonly SideTest[] = [
       }),
   },
   {
+    needsWhole: true, // a descriptor for poll stays parked
     name: "it is parked while it waits, and is not parked by doorbell before the server has its doorbell",
     run: (implementation) =>
       asking(implementation, async (server, client, connect) => {

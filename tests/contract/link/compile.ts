@@ -19,10 +19,37 @@ const SOURCES = [
 ];
 
 let compiled: Promise<string> | undefined;
+let compiledNative: Promise<string> | undefined;
 
 /** The program, made once in a run. */
 export function compileParty(): Promise<string> {
   return compiled ??= compile();
+}
+
+/** The party over `xpc_shmem.h`, made once in a run: as a user's program, without blocks. */
+export function compileNativeParty(): Promise<string> {
+  return compiledNative ??= compileNative();
+}
+
+async function compileNative(): Promise<string> {
+  const target = hostTarget()!;
+  const folder = `${ROOT}/.build/link-native-party`;
+  const built = `${ROOT}/.build/${target.name}`;
+  await Deno.mkdir(folder, { recursive: true });
+  // The header alone, so that nothing else of this project can be included.
+  await Deno.copyFile(`${ROOT}/ffi/native/include/xpc_shmem.h`, `${folder}/xpc_shmem.h`);
+  const output = `${folder}/party`;
+  await runZig(
+    await fetchZig({ cache: `${ROOT}/.build/zig-cache` }),
+    [
+      ...["cc", "-target", target.triple, "-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"],
+      ...[`-I${folder}`, `${ROOT}/tests/contract/link/native/party.c`],
+      ...[`${built}/${target.library}`, `-Wl,-rpath,${built}`, "-o", output],
+    ],
+    "compile the party over xpc_shmem.h",
+    ROOT,
+  );
+  return output;
 }
 
 async function compile(): Promise<string> {

@@ -68,6 +68,7 @@ export const openingTests: readonly PairTest[] = [
     },
   },
   {
+    needsWhole: true,
     name: "a region that is replaced wakes who waits, who keeps the old memory and opens the new",
     async run(pair): Promise<void> {
       const { setting, server, client } = await Setting.pair(pair);

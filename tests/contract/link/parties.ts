@@ -72,7 +72,7 @@
  * @module
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { compileParty } from "./compile.ts";
+import { compileNativeParty, compileParty } from "./compile.ts";
 
 /** An implementation of the link. */
 export interface Implementation {
@@ -82,6 +82,8 @@ export interface Implementation {
   command(): Promise<string[]>;
   /** Whether it can tell the parked words of the other side. */
   readonly seesParked: boolean;
+  /** Whether it has all of the page: locks, messages, tiles and replacements, too. */
+  readonly isWhole: boolean;
 }
 
 const script = decodeURIComponent(new URL("party.ts", import.meta.url).pathname);
@@ -91,6 +93,7 @@ const DENO: Implementation = {
   name: "Deno",
   command: () => Promise.resolve([Deno.execPath(), "run", "--quiet", "-A", script]),
   seesParked: false,
+  isWhole: true,
 };
 
 /** Plain C, written from the page: `c/`. */
@@ -98,10 +101,19 @@ export const C: Implementation = {
   name: "C",
   command: async () => [await compileParty()],
   seesParked: true,
+  isWhole: true,
+};
+
+/** `xpc_shmem.h`: `native/`. */
+const NATIVE: Implementation = {
+  name: "native",
+  command: async () => [await compileNativeParty()],
+  seesParked: false,
+  isWhole: false,
 };
 
 /** All of them. */
-export const IMPLEMENTATIONS: readonly Implementation[] = [DENO, C];
+export const IMPLEMENTATIONS: readonly Implementation[] = [DENO, C, NATIVE];
 
 /** Longer than anything takes: so that a wake that is lost fails a test and does not hang it. */
 const PATIENCE = 60_000;

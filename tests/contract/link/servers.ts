@@ -175,6 +175,7 @@ export const serverTests: readonly SideTest[] = [
       }),
   },
   {
+    needsWhole: true,
     name: "the server's words lie where the layout says, and so does its own mutex",
     run: (implementation) =>
       serving(implementation, async (client, party) => {
@@ -292,6 +293,7 @@ export const serverTests: readonly SideTest[] = [
       }),
   },
   {
+    needsWhole: true, // a descriptor for poll stays parked
     name: "a server that waits for a commit is woken by its doorbell, or by a note",
     run: (implementation) =>
       serving(implementation, async (client, party) => {

@@ -219,6 +219,7 @@ export const streamTests: readonly PairTest[] = [
     },
   },
   {
+    needsWhole: true,
     name: "stream: a reader that is killed while it holds frames leaves its slots to the others",
     async run(pair): Promise<void> {
       await using stage = await Stage.set(pair, 4);
@@ -245,6 +246,7 @@ export const streamTests: readonly PairTest[] = [
     },
   },
   {
+    needsWhole: true,
     name: "stream: a stream that is replaced goes on counting, and what is leased stays readable",
     async run(pair): Promise<void> {
       await using stage = await Stage.set(pair, 3);
@@ -286,6 +288,7 @@ export const streamTests: readonly PairTest[] = [
     },
   })),
   {
+    needsWhole: true,
     name: "stream: there is none of that name, a region is none, and a client opens one at most 64 times",
     async run(pair): Promise<void> {
       await using stage = await Stage.set(pair, 3);

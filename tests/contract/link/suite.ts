@@ -10,6 +10,8 @@ export interface PairTest {
   readonly name: string;
   /** Fails where the pair does not do that. */
   run(pair: Pair): Promise<void>;
+  /** Whether it needs implementations that have all of the page. */
+  readonly needsWhole?: boolean;
 }
 
 /** A test that every implementation of a server, or of a client, has to pass. */
@@ -18,6 +20,8 @@ export interface SideTest {
   readonly name: string;
   /** Fails where the implementation does not do that. */
   run(implementation: Implementation): Promise<void>;
+  /** Whether it needs an implementation that has all of the page. */
+  readonly needsWhole?: boolean;
 }
 
 /** Who is the server, who the client. */

@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "ac2b147e2eae254fb76d5e261d4321793300e60aeb2cb9131f613b2c5852064f",
+    sha256: "ae8e17121b92bf6bdf254f861b598f85085da1901c729482ac17a0e1d2d97e72",
     byteLength: 141776,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "4e8745c7e8827d3542d093df4e7535b4063710f02205dacb95727d79f1411ee7",
+    sha256: "4e10f312fdd487f1f57daeb3384b6cc28aa6d6ad69146d47b8f6df2df89eb9c9",
     byteLength: 100218,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "5387e7984e86738958ea1e5bb775972e7eb53649f45582c33f9b2e208efdabb8",
+    sha256: "8810e7d1eaa56139d90e303a32d80667e4b64e427e4d4c8bda29b8fde5c65b01",
     byteLength: 187840,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "3ac61ccd4a629baebe65ce9901f482d53ebf886bc5ad5d1b6e6542cc5ab6d2b3",
+    sha256: "1bbf604f8e76c51a1c010ede18b5e8c8f69ec55d4adec69d3c6a7eb8139df594",
     byteLength: 185512,
   },
 };

@@ -109,9 +109,11 @@ void shim_audience_set_bell(shim_audience *audience, int32_t member, int32_t bel
 void shim_audience_remove(shim_audience *audience, int32_t member) {
   enter(audience);
   struct member *found = find(audience, member);
-  if (found) memset(found, 0, sizeof *found);
-  /* Numbers stay what they are, so only the places at the end can go; a commit looks at all that are left. */
-  while (audience->used > 0 && !audience->members[audience->used - 1].parked) audience->used--;
+  if (found) {
+    memset(found, 0, sizeof *found);
+    /* Numbers stay what they are, so only the places at the end can go; a commit looks at all that are left. */
+    while (audience->used > 0 && !audience->members[audience->used - 1].parked) audience->used--;
+  }
   leave(audience);
 }
 

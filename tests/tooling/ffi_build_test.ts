@@ -10,6 +10,7 @@ const CACHE = `${ROOT}/.build/zig-cache`;
 
 /** A project of a few lines, of the same form as ours. */
 const SOURCES: Readonly<Record<string, string>> = {
+  "ffi/native/include/xpc_shmem.h": "",
   "ffi/native/include/shim.h": `#include <stdint.h>
     __attribute__((visibility("default"))) uint32_t shim_version(void);
     __attribute__((visibility("default"))) void *shim_allocate(uint64_t length);`,

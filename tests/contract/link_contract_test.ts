@@ -23,7 +23,7 @@ import { waitingTests } from "./link/waits.ts";
 const ignore = !ownBroker;
 
 /** What a smaller implementation may be without. */
-const wholeTests = [...rangeTests, ...lockTests, ...messageTests].map((test) => ({
+const wholeTests = [...rangeTests, ...lockTests, ...messageTests, ...channelTests].map((test) => ({
   ...test,
   needsWhole: true,
 }));
@@ -35,7 +35,6 @@ const tests: readonly PairTest[] = [
   ...wholeTests,
   ...deathTests,
   ...streamTests,
-  ...channelTests,
 ];
 
 const allServerTests = [...serverTests, ...streamServerTests];

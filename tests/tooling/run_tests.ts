@@ -12,7 +12,7 @@ import { measureLines } from "./coverage.ts";
 const FLAGS = ["test", "-A", "--doc", "--preload=tests/support/preload.ts"];
 
 /** What runs beside the others: what compiles, and what runs for a set time. Together they take as long as the rest. */
-const BESIDE = ["native", "fuzz", "tooling", "chaos", "soak"];
+const BESIDE = ["native", "fuzz", "tooling", "contract", "soak"];
 
 /** `.ci/run` expects a summary of Deno's after each of these titles. */
 function runs(flags: readonly string[], args: readonly string[]): Run[] {

@@ -631,8 +631,8 @@ SHIM_EXPORT shim_death_call shim_share_death_call(void);
 /* Takes a seat for the realm of `queue`. `key`: the number and the secret. Events (SHIM_EVENT_WAIT) tell that the server
  * is `gone`, and that the region is `closed`, each once at most. `out` gets the addresses of the four mappings and 0.
  * NULL with out[4]: -ENOENT when nothing was ever shared by this key, -EPIPE when that is over, or another errno. */
-SHIM_EXPORT shim_seat *shim_seat_take(shim_queue *queue, uint32_t gone, uint32_t closed, const uint64_t key[3],
-                                      int64_t out[5]);
+SHIM_EXPORT shim_seat *shim_seat_take(shim_queue *queue, uint32_t gone, uint32_t closed,
+                                      const uint64_t key[3], int64_t out[5]);
 /* Not NUL-terminated; they stay until the seat is left. */
 SHIM_EXPORT const char *shim_seat_facts(const shim_seat *seat, uint32_t *length);
 SHIM_EXPORT shim_audience *shim_seat_audience(shim_seat *seat);

@@ -71,9 +71,9 @@ static void *map_again(void *address, uint64_t mapped) {
 #else
   vm_address_t again = 0;
   vm_prot_t now, most;
-  kern_return_t result = vm_remap(mach_task_self(), &again, (vm_size_t)mapped, 0, VM_FLAGS_ANYWHERE,
-                                  mach_task_self(), (vm_address_t)(uintptr_t)address, FALSE, &now, &most,
-                                  VM_INHERIT_SHARE);
+  kern_return_t result =
+    vm_remap(mach_task_self(), &again, (vm_size_t)mapped, 0, VM_FLAGS_ANYWHERE, mach_task_self(),
+             (vm_address_t)(uintptr_t)address, FALSE, &now, &most, VM_INHERIT_SHARE);
   if (result == KERN_SUCCESS) return (void *)again;
   errno = ENOMEM;
   return NULL;

@@ -191,7 +191,7 @@ static bool is_quiet(const shim_tiles *tiles) {
 static bool is_held_here(const shim_tiles *tiles) {
   uint32_t state = atomic_load((const _Atomic uint32_t *)tiles->mutex);
   return tiles->owner != 0 && (tiles->owner & SHIM_TILES_OTHER_REALM) == 0 &&
-    (state & SHIM_MUTEX_OWNER) == (uint32_t)tiles->owner;
+         (state & SHIM_MUTEX_OWNER) == (uint32_t)tiles->owner;
 }
 
 /* Whether no commit after `before` touched the tiles. Of a writer that was at work during the copy and has unlocked

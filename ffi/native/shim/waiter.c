@@ -20,8 +20,8 @@ struct shim_wait {
   shim_wait *next;
   shim_queue *queue;
   shim_node *node;
-  void *word;   /* the mutex, or the revision */
-  void *parked; /* of a revision; may be NULL */
+  void *word;      /* the mutex, or the revision */
+  void *parked;    /* of a revision; may be NULL */
   shim_seat *seat; /* of a mutex that several realms have in common; else NULL */
   bool is_mutex;
   uint32_t request;

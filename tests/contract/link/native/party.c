@@ -207,7 +207,8 @@ static void run_mutex(const struct command *command, struct named_region *named)
     say(command, "ok busy");
     return;
   }
-  if (result == XSHM_OK || result == XSHM_ABANDONED) say(command, result == XSHM_OK ? "ok locked" : "ok abandoned");
+  if (result == XSHM_OK || result == XSHM_ABANDONED)
+    say(command, result == XSHM_OK ? "ok locked" : "ok abandoned");
   else say(command, "error %s", code_of(result));
 }
 
@@ -243,7 +244,9 @@ static void run_on_region(const struct command *command) {
 
 static void run_loan(const struct command *command, struct named_stream *named) {
   bool waits = strcmp(command->words[0], "loan_wait") == 0, told = false;
-  unsigned flags = waits ? XSHM_LOAN_PATIENT : strcmp(command->words[2], "revoke") == 0 ? XSHM_LOAN_REVOKE : 0;
+  unsigned flags = waits                                      ? XSHM_LOAN_PATIENT
+                   : strcmp(command->words[2], "revoke") == 0 ? XSHM_LOAN_REVOKE
+                                                              : 0;
   xshm_frame frame;
   if (waits) want_bell();
   for (;;) {
@@ -259,7 +262,8 @@ static void run_loan(const struct command *command, struct named_stream *named) 
   int pids[64];
   char text[1024] = "";
   size_t count = xshm_stream_holders(named->stream, pids, 64);
-  for (size_t i = 0; i < count; i++) (void)snprintf(text + strlen(text), sizeof text - strlen(text), " %d", pids[i]);
+  for (size_t i = 0; i < count; i++)
+    (void)snprintf(text + strlen(text), sizeof text - strlen(text), " %d", pids[i]);
   say(command, "error no_slot%s", text);
 }
 
@@ -306,9 +310,11 @@ static bool run_on_stream(const struct command *command) {
   if (!named) return false;
   unsigned place = (unsigned)atoi(words[2]);
   xshm_frame *frame = &frames[place < MOST ? place : 0];
-  if (strcmp(words[0], "loan") == 0 || strcmp(words[0], "loan_wait") == 0) return run_loan(command, named), true;
+  if (strcmp(words[0], "loan") == 0 || strcmp(words[0], "loan_wait") == 0)
+    return run_loan(command, named), true;
   if (strcmp(words[0], "await") == 0) return run_await(command, named), true;
-  if (strcmp(words[0], "readers") == 0) return say(command, "ok %zu", xshm_stream_readers(named->stream)), true;
+  if (strcmp(words[0], "readers") == 0)
+    return say(command, "ok %zu", xshm_stream_readers(named->stream)), true;
   if (strcmp(words[0], "frame") == 0) {
     xshm_frame taken;
     int result = take(named, &taken);
@@ -353,8 +359,8 @@ static void run_serve(const struct command *command) {
     size_t length = strtoul(command->words[i + 1], NULL, 10);
     const char *kind = command->words[i + 2];
     if (strncmp(kind, "stream:", 7) == 0) {
-      made_streams[stream_number++] = (xshm_stream_options){
-        .name = command->words[i], .length = length, .slots = (uint32_t)atoi(kind + 7)};
+      made_streams[stream_number++] =
+        (xshm_stream_options){.name = command->words[i], .length = length, .slots = (uint32_t)atoi(kind + 7)};
     } else {
       made_regions[region_number++] = (xshm_region_options){
         .name = command->words[i], .length = length, .clients = *kind == 'w' ? XSHM_WRITE : XSHM_READ};
@@ -362,12 +368,11 @@ static void run_serve(const struct command *command) {
   }
   xshm_error error;
   const char *schema = strcmp(command->words[3], "-") == 0 ? NULL : command->words[3];
-  server = xshm_serve(command->words[2],
-                      &(xshm_service){.regions = made_regions,
-                                      .streams = made_streams,
-                                      .broker = command->words[1],
-                                      .schema = schema},
-                      &error);
+  server = xshm_serve(
+    command->words[2],
+    &(xshm_service){
+      .regions = made_regions, .streams = made_streams, .broker = command->words[1], .schema = schema},
+    &error);
   if (!server) return say(command, "error %s", code_of(error.code));
   for (int i = 0; i < region_number; i++) {
     add_region(made_regions[i].name, xshm_server_region(server, made_regions[i].name), true);

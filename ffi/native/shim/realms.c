@@ -345,7 +345,7 @@ void shim_realms_gone(shim_queue *queue) {
   for (shim_share *share = table, *next; share; share = next) {
     next = share->next;
     share->references++;
-    for (shim_seat *seat; (seat = seat_of(share, queue)) != NULL;) on_death(seat);
+    for (shim_seat *seat; (seat = seat_of(share, queue));) on_death(seat);
     if (share->queue == queue) {
       /* The owner's reference stays: a link of the dead realm may still call on_server_gone. */
       end(share, SHIM_SHARE_SERVER_GONE);

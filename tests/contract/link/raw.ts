@@ -277,6 +277,7 @@ export class RawServer implements AsyncDisposable {
   }
 
   async #receive(message: IncomingMessage): Promise<void> {
+    if (this.#stack.disposed) return message[Symbol.dispose](); // it came while the server ended
     this.received.push(message.values);
     this.#stack.use(message);
     if (!message.expectsReply) return;

@@ -221,8 +221,10 @@ Deno.test("a server that is killed fails the requests under way; the next one an
   const client = await place.client();
   const asked = ["never", "later"].map((ask) => assertRejects(() => client.request({ ask }), PeerGoneError));
   await client.request({ ask: "echo", value: 1 });
+  const gone = new Promise((resolve) => client.addEventListener("disconnect", resolve, { once: true }));
   await server.kill();
   await Promise.all(asked);
+  await gone; // a request may fail a moment before the client knows why
   assertThrows(() => client.send("nobody"), PeerGoneError);
   const waits = client.request({ ask: "echo", value: 2 });
   await assertRejects(() => client.request({ ask: "echo", value: 3 }, { timeout: 30 }), DOMException);

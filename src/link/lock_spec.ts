@@ -1,3 +1,4 @@
+import { isLabel } from "./protocol.ts";
 import { inWords } from "../xpc/in_words.ts";
 import { MAXIMUM_HOLDERS } from "./layout.ts";
 
@@ -44,11 +45,7 @@ export function kindOf(spec: LockSpec): LockKind {
  * @throws {TypeError} if it is not a string of 1 to 128 printable characters that survives a trip through UTF-8
  */
 export function checkLockName(name: unknown): asserts name is string {
-  if (
-    typeof name === "string" && name.length >= 1 && name.length <= 128 && name.isWellFormed() &&
-    // deno-lint-ignore no-control-regex -- they are what is refused
-    !/[\x00-\x1f\x7f-\x9f\ufeff]/.test(name)
-  ) return;
+  if (isLabel(name)) return;
   throw new TypeError(
     `Cannot use the lock name ${inWords(name)}: a lock name is a string of 1 to 128 printable characters`,
   );

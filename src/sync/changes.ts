@@ -1,3 +1,4 @@
+import { LoopTurns } from "./loop_turns.ts";
 import { Parking, type ParkingPlace } from "./parking.ts";
 import type { ByteRange, Tiles } from "./tiles.ts";
 import { MAX_SPIN_ON_LOOP, revisionOf, signalOf, SPIN_ONLY, spinOf } from "./waiting.ts";
@@ -72,9 +73,6 @@ export interface ChangesPlace extends ParkingPlace {
 
 const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
 
-/** How long changes may follow each other without a turn of the event loop, in milliseconds. */
-const MAX_RUN = 8;
-
 /**
  * The changes of a region, one after the other: `for await (const { revision } of region.changes())`.
  *
@@ -91,8 +89,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
   /** The `next()` that waits; the one behind it waits for that. */
   #pending: Promise<IteratorResult<Change, undefined>> | undefined;
   #parking: Parking<IteratorResult<Change, undefined>> | undefined;
-  /** When changes began to follow each other without a turn of the event loop, in nanoseconds; 0: not now. */
-  #runningSince = 0;
+  readonly #turns: LoopTurns;
 
   /** @internal */
   constructor(place: ChangesPlace, options: ChangesOptions) {
@@ -101,6 +98,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     this.#spin = Math.min(spinOf(options), MAX_SPIN_ON_LOOP);
     this.#after = revisionOf(options.after ?? 0, "after");
     this.#told = place.mapped;
+    this.#turns = new LoopTurns(place.queue.library.shim);
   }
 
   /** Returns itself. */
@@ -124,7 +122,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     try {
       const found = this.#poll() ?? this.#spinFor();
       if (found === undefined) return this.#keep(this.#park());
-      return this.#hasRunLong() ? this.#keep(this.#takeTurn(found)) : Promise.resolve(found);
+      return this.#turns.due ? this.#keep(this.#takeTurn(found)) : Promise.resolve(found);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -173,7 +171,7 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
 
   /** Parks until there is something to tell. */
   #park(): Promise<IteratorResult<Change, undefined>> {
-    this.#runningSince = 0;
+    this.#turns.slept();
     const parking = new Parking(this.#place, this.#after, () => this.#poll(), this.#signal);
     this.#parking = parking;
     return parking.promise.then((found) => {
@@ -185,17 +183,9 @@ export class Changes implements AsyncIterableIterator<Change, undefined, void> {
     });
   }
 
-  /** Whether changes followed each other for so long that timers, signals and sockets have to get their turn. */
-  #hasRunLong(): boolean {
-    const now = this.#place.queue.library.shim.shim_clock();
-    if (this.#runningSince === 0) this.#runningSince = now;
-    return now - this.#runningSince > MAX_RUN * 1e6;
-  }
-
   /** Gives the event loop a turn, then what is newest. */
   async #takeTurn(found: IteratorResult<Change, undefined>): Promise<IteratorResult<Change, undefined>> {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#runningSince = 0;
+    await this.#turns.take();
     this.#pending = undefined;
     return this.#poll() ?? found;
   }

@@ -4,6 +4,7 @@ import { type ChannelOptions, checkChannelOptions } from "./channel_options.ts";
 import type { IndexTable } from "./index_table.ts";
 import { channelBytes, LinkedChannel } from "./linked_channel.ts";
 import type { LinkEnd } from "./link_end.ts";
+import { NamedTable } from "./named_table.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { LinkRefusal } from "./protocol.ts";
 import { checkRegionName } from "./served_region.ts";
@@ -36,7 +37,7 @@ interface Entry extends ServedChannel {
 export class ChannelTable implements HostPart {
   readonly #end: LinkEnd;
   readonly #indexes: IndexTable;
-  readonly #channels = new Map<string, Entry>();
+  readonly #channels = new NamedTable<Entry>("channel");
   /** The ends whose memory is not free yet. */
   readonly #used = new Set<LinkedChannel>();
   #closed = false;
@@ -53,7 +54,7 @@ export class ChannelTable implements HostPart {
   /** `channel` gives a client its rings, `channel_close` takes them back. */
   readonly operations: Readonly<Record<string, Operation>> = {
     channel: async (link, { values: { name } }) => {
-      const entry = this.#entryOf(name);
+      const entry = this.#channels.asked(name);
       checkNotOpened(entry, link);
       using undo = new DisposableStack();
       const mapping = undo.use(await Mapping.create(channelBytes(entry.byteLength), { name: entry.name }));
@@ -68,7 +69,7 @@ export class ChannelTable implements HostPart {
     },
 
     channel_close: (link, { values: { name } }) => {
-      end(this.#entryOf(name), link);
+      end(this.#channels.asked(name), link);
       return {};
     },
   };
@@ -91,7 +92,7 @@ export class ChannelTable implements HostPart {
 
   /** The names. */
   get names(): string[] {
-    return [...this.#channels.keys()];
+    return this.#channels.names;
   }
 
   /**
@@ -100,9 +101,7 @@ export class ChannelTable implements HostPart {
    * @throws {Deno.errors.NotFound} if there is none of that name; the message lists the names
    */
   get(name: string): ServedChannel {
-    const channel = this.#channels.get(name);
-    if (channel !== undefined) return channel;
-    throw new Deno.errors.NotFound(`Cannot find the channel "${name}": this server has ${this.#known()}`);
+    return this.#channels.find(name);
   }
 
   /**
@@ -165,20 +164,6 @@ export class ChannelTable implements HostPart {
     entry.open.add(channel);
     entry.ends.set(link, channel);
     for (const listener of entry.listeners) listener(channel);
-  }
-
-  #entryOf(name: unknown): Entry {
-    if (typeof name !== "string") {
-      throw new LinkRefusal("bad_request", "Cannot open a channel: name is not a string");
-    }
-    const entry = this.#channels.get(name);
-    if (entry !== undefined) return entry;
-    throw new LinkRefusal("not_found", `Cannot open the channel "${name}": the server has ${this.#known()}`);
-  }
-
-  #known(): string {
-    const names = this.names.map((name) => `"${name}"`);
-    return names.length === 0 ? "no channels" : names.join(", ");
   }
 }
 

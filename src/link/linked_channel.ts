@@ -3,7 +3,8 @@ import type { Mapping } from "../memory/mapping.ts";
 import { BrokenRing, EndedRing, Ring, RingRest } from "../sync/ring.ts";
 import type { WaitSource } from "../sync/wait_source.ts";
 import { type UntilOptions, Waits } from "../sync/waits.ts";
-import { generationAt, RING_HEADER_BYTES, RING_LEFT, RING_TAIL_AT } from "./layout.ts";
+import { RING_HEADER_BYTES, RING_LEFT, RING_TAIL_AT } from "./layout.ts";
+import { placeOf } from "./word_place.ts";
 import type { Linked, LinkEnd } from "./link_end.ts";
 
 /** What a channel is to one of its ends. */
@@ -79,7 +80,7 @@ export class LinkedChannel implements Linked {
    */
   constructor(end: LinkEnd, facts: ChannelFacts, mapping: Mapping, ending: ChannelEnding) {
     const { name, index, byteLength, pid, sends, audience, gone } = facts;
-    const { queue, server, bell } = end;
+    const { queue } = end;
     this.name = name;
     this.byteLength = byteLength;
     this.pid = pid;
@@ -105,10 +106,7 @@ export class LinkedChannel implements Linked {
     this.#tail = mapping.word(sendsAt + RING_TAIL_AT, 8);
     // Those who wait sleep on the counter that the other side raises.
     const waitsOn = (offset: number): Waits => {
-      const revision = mapping.word(offset, 8);
-      const generation = server.word(generationAt(index), 8);
-      const parked = end.parkedWord(index);
-      const place = { queue, name, index, revision, generation, parked, gone, audience, bell };
+      const place = { ...placeOf(end, name, index, mapping.word(offset, 8)), gone, audience };
       return new Waits(place, sends === 0 ? "server" : "client");
     };
     this.#room = waitsOn(sendsAt + RING_TAIL_AT);

@@ -1,3 +1,4 @@
+import type { Address } from "../../ffi/types.ts";
 import type { Mapping } from "../memory/mapping.ts";
 import { PeerGoneError } from "../sync/errors.ts";
 import { Mutex } from "../sync/mutex.ts";
@@ -13,6 +14,7 @@ import {
   sharedRevisionAt,
 } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
+import { placeOf } from "./word_place.ts";
 import type { Share, SharedRegion } from "./sharing.ts";
 
 /** What clients may do with a region: write it too, or only read it, which the kernel enforces. */
@@ -34,6 +36,13 @@ export interface RegionFacts {
   readonly layout: string | undefined;
 }
 
+/** Where the revision of a region is. */
+function revisionOf({ locks, server }: LinkEnd, index: number, clients: ClientAccess): Address {
+  return clients === "write"
+    ? locks.word(sharedRevisionAt(index), 8)
+    : server.word(serverRevisionAt(index), 8);
+}
+
 /** The mutex of a region; `undefined` where this end has none: for clients of a region that they may only read. */
 function mutexOf(end: LinkEnd, { name, index, clients }: RegionFacts): Mutex | undefined {
   const { queue, owner, locks, server, turns, sharing, mutexCalls: calls } = end;
@@ -53,7 +62,7 @@ function tilesOf(end: LinkEnd, facts: RegionFacts, mapping: Mapping, mutex: Mute
   const isShared = clients === "write";
   return new Tiles({
     ...{ library, name, index, audience, mapping, tileBytes },
-    revision: isShared ? locks.word(sharedRevisionAt(index), 8) : server.word(serverRevisionAt(index), 8),
+    revision: revisionOf(end, index, clients),
     generation: server.word(generationAt(index), 8),
     mapped: generation,
     mutex: isShared ? locks.word(mutexAt(index)) : server.word(serverMutexAt(index)),
@@ -81,22 +90,8 @@ function revisionsOf(
   { name, index, clients, generation }: RegionFacts,
   tiles: Tiles,
 ): Revisions {
-  const { queue, locks, server, audience, gone } = end;
-  const revision = clients === "write"
-    ? locks.word(sharedRevisionAt(index), 8)
-    : server.word(serverRevisionAt(index), 8);
-  const place = {
-    tiles,
-    queue,
-    name,
-    index,
-    revision,
-    generation: server.word(generationAt(index), 8),
-    parked: end.parkedWord(index),
-    gone,
-    audience,
-    bell: bellOf(end, index),
-  };
+  const revision = revisionOf(end, index, clients);
+  const place = { ...placeOf(end, name, index, revision), tiles, bell: bellOf(end, index) };
   return new Revisions(place, generation);
 }
 

@@ -7,9 +7,10 @@ import { type UntilOptions, Waits } from "../sync/waits.ts";
 import { disposeValue, FileDescriptor, type XpcRecord } from "../xpc/mod.ts";
 import type { ClientLink } from "./client_link.ts";
 import { IncompatibleError } from "./errors.ts";
-import { generationAt, LEASES_BYTES, MAXIMUM_REGIONS, SEQUENCE_UNIT, serverRevisionAt } from "./layout.ts";
+import { LEASES_BYTES, MAXIMUM_REGIONS, SEQUENCE_UNIT, serverRevisionAt } from "./layout.ts";
 import type { Linked } from "./link_end.ts";
 import { integerOf } from "./protocol.ts";
+import { placeOf } from "./word_place.ts";
 import { bytesOf, shapeOf, type StreamShape } from "./stream_shape.ts";
 
 /** How to open a stream. */
@@ -103,7 +104,7 @@ export class LinkedStream implements Linked {
     leases: Mapping,
     { every, last }: OpenStreamOptions,
   ) {
-    const { queue, server, audience, bell, gone } = link;
+    const { queue, server, audience } = link;
     const { index, generation, shape } = answer;
     this.name = name;
     this.generation = generation;
@@ -125,19 +126,7 @@ export class LinkedStream implements Linked {
       index,
     });
     if (every) this.#reader.wantEvery();
-    const parked = link.parkedWord(index);
-    const generationWord = server.word(generationAt(index), 8);
-    this.#waits = new Waits({
-      queue,
-      name,
-      index,
-      revision,
-      generation: generationWord,
-      parked,
-      gone,
-      audience,
-      bell,
-    });
+    this.#waits = new Waits(placeOf(link, name, index, revision));
   }
 
   /** Whether the server put another generation in its place. */

@@ -6,15 +6,15 @@ import type { LinkEnd } from "./link_end.ts";
 import { LinkedLock } from "./linked_lock.ts";
 import { checkLockName, checkLockSpec, kindOf, type LockSpec } from "./lock_spec.ts";
 import type { HostPart, Operation } from "./operations.ts";
-import { LinkRefusal } from "./protocol.ts";
+import { NamedTable } from "./named_table.ts";
 
 /** The locks of a server, by name. */
 export class LockTable implements HostPart {
   readonly #end: LinkEnd;
   readonly #indexes: IndexTable;
-  /** `undefined`: it is being made. */
-  readonly #locks = new Map<string, LinkedLock | undefined>();
-  readonly #making = new Set<Promise<unknown>>();
+  readonly #locks = new NamedTable<LinkedLock>("lock");
+  /** What is being made, by name. */
+  readonly #making = new Map<string, Promise<unknown>>();
   #closed = false;
 
   /**
@@ -29,13 +29,7 @@ export class LockTable implements HostPart {
   /** `lock` gives a lock to a client. */
   readonly operations: Readonly<Record<string, Operation>> = {
     lock: (_, { values: { name } }) => {
-      if (typeof name !== "string") {
-        throw new LinkRefusal("bad_request", "Cannot open a lock: name is not a string");
-      }
-      const lock = this.#locks.get(name);
-      if (lock === undefined) {
-        throw new LinkRefusal("not_found", `Cannot open the lock "${name}": the server has ${this.#known()}`);
-      }
+      const lock = this.#locks.asked(name);
       const facts = { index: BigInt(lock.index), kind: lock.kind, limit: BigInt(lock.limit) };
       return lock.mapping === undefined ? facts : { ...facts, memory: lock.mapping.share() };
     },
@@ -43,8 +37,9 @@ export class LockTable implements HostPart {
 
   /** Lists the locks. */
   describe(): XpcRecord {
-    const locks = [...this.#locks.values()].filter((lock) => lock !== undefined);
-    return { locks: locks.map(({ name, kind, limit }) => ({ name, kind, limit: BigInt(limit) })) };
+    return {
+      locks: [...this.#locks.values()].map(({ name, kind, limit }) => ({ name, kind, limit: BigInt(limit) })),
+    };
   }
 
   /** What a client held is released by XPC's thread. */
@@ -52,7 +47,7 @@ export class LockTable implements HostPart {
 
   /** The names. */
   get names(): string[] {
-    return [...this.#locks].flatMap(([name, lock]) => lock === undefined ? [] : [name]);
+    return this.#locks.names;
   }
 
   /**
@@ -65,20 +60,16 @@ export class LockTable implements HostPart {
     checkLockName(name);
     checkLockSpec(name, spec);
     this.#checkOpen(name);
-    if (this.#locks.has(name)) {
+    if (this.#locks.has(name) || this.#making.has(name)) {
       throw new TypeError(`Cannot add the lock "${name}": there is one of that name`);
     }
     const index = this.#indexes.take(`the lock "${name}"`);
-    this.#locks.set(name, undefined);
     const making = this.#make(name, spec, index);
-    this.#making.add(making);
+    this.#making.set(name, making);
     try {
       return await making;
-    } catch (error) {
-      this.#locks.delete(name);
-      throw error;
     } finally {
-      this.#making.delete(making);
+      this.#making.delete(name);
     }
   }
 
@@ -104,22 +95,14 @@ export class LockTable implements HostPart {
    * @throws {Deno.errors.NotFound} if there is no lock of that name; the message lists the names
    */
   get(name: string): LinkedLock {
-    const lock = this.#locks.get(name);
-    if (lock !== undefined) return lock;
-    throw new Deno.errors.NotFound(`Cannot find the lock "${name}": this server has ${this.#known()}`);
-  }
-
-  /** The names, for errors. */
-  #known(): string {
-    const names = this.names.map((name) => `"${name}"`);
-    return names.length === 0 ? "no locks" : names.join(", ");
+    return this.#locks.find(name);
   }
 
   /** Closes all locks. What is being made fails. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#making);
-    await Promise.all([...this.#locks.values()].map((lock) => lock?.close()));
+    await Promise.allSettled(this.#making.values());
+    await Promise.all([...this.#locks.values()].map((lock) => lock.close()));
   }
 
   #checkOpen(name: string): void {

@@ -2,20 +2,16 @@ import { describeDifference } from "../layout/difference.ts";
 import { Mapping } from "../memory/mapping.ts";
 import type { XpcRecord, XpcValue } from "../xpc/mod.ts";
 import type { Heirloom } from "./estate.ts";
+import { ChangeQueue } from "./change_queue.ts";
 import type { IndexTable } from "./index_table.ts";
-import {
-  generationAt,
-  MUTEX_ABANDONED,
-  mutexAt,
-  serverMutexAt,
-  serverRevisionAt,
-  sharedRevisionAt,
-} from "./layout.ts";
+import { MUTEX_ABANDONED, mutexAt, serverMutexAt, serverRevisionAt, sharedRevisionAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import { LinkedRegion, type RegionFacts } from "./linked_region.ts";
+import { NamedTable } from "./named_table.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { LinkRefusal } from "./protocol.ts";
 import { bytesBehind } from "./tile_bytes.ts";
+import { tellGeneration } from "./word_place.ts";
 import { DEFAULT_TILE_BYTES } from "../sync/tiles.ts";
 import { checkRegionName, checkRegionOptions, makeMapping, type RegionOptions } from "./served_region.ts";
 
@@ -23,10 +19,10 @@ import { checkRegionName, checkRegionOptions, makeMapping, type RegionOptions } 
 export class RegionTable implements HostPart {
   readonly #end: LinkEnd;
   readonly #indexes: IndexTable;
-  readonly #regions = new Map<string, LinkedRegion>();
+  readonly #regions = new NamedTable<LinkedRegion>("region");
   /** Regions that this process has mapped once more. */
   readonly #guests = new Set<LinkedRegion>();
-  #lastChange: Promise<unknown> = Promise.resolve();
+  readonly #changes = new ChangeQueue();
   #closed = false;
 
   /**
@@ -41,16 +37,7 @@ export class RegionTable implements HostPart {
   /** `open` gives a region's memory to a client. */
   readonly operations: Readonly<Record<string, Operation>> = {
     open: (_, { values: { name, layout } }) => {
-      if (typeof name !== "string") {
-        throw new LinkRefusal("bad_request", "Cannot open a region: name is not a string");
-      }
-      const region = this.#regions.get(name);
-      if (region === undefined) {
-        throw new LinkRefusal(
-          "not_found",
-          `Cannot open the region "${name}": the server has ${this.#known()}`,
-        );
-      }
+      const region = this.#regions.asked(name);
       checkLayout(region, layout);
       return {
         index: BigInt(region.index),
@@ -93,7 +80,7 @@ export class RegionTable implements HostPart {
   add(name: string, options: RegionOptions): Promise<LinkedRegion> {
     checkRegionName(name);
     checkRegionOptions(name, options);
-    return this.#change(async () => {
+    return this.#changes.add(async () => {
       this.#checkOpen("add", name);
       if (this.#regions.has(name)) {
         throw new TypeError(
@@ -121,7 +108,7 @@ export class RegionTable implements HostPart {
   replace(name: string, options: RegionOptions): Promise<LinkedRegion> {
     checkRegionName(name);
     checkRegionOptions(name, options);
-    return this.#change(async () => {
+    return this.#changes.add(async () => {
       this.#checkOpen("replace", name);
       const before = this.get(name);
       const clients = options.clients ?? before.clients;
@@ -149,11 +136,11 @@ export class RegionTable implements HostPart {
    */
   remove(name: string): Promise<LinkedRegion> {
     checkRegionName(name);
-    return this.#change(async () => {
+    return this.#changes.add(async () => {
       this.#checkOpen("remove", name);
       const region = this.get(name);
       this.#regions.delete(name);
-      this.#tell(region.index, 0);
+      tellGeneration(this.#end, region.index, 0);
       region.commit(); // wakes those who wait: they look at the generation, too
       await region.close();
       this.#indexes.release(region.index, region.generation);
@@ -167,9 +154,7 @@ export class RegionTable implements HostPart {
    * @throws {Deno.errors.NotFound} if there is no region of that name; the message lists the names
    */
   get(name: string): LinkedRegion {
-    const region = this.#regions.get(name);
-    if (region !== undefined) return region;
-    throw new Deno.errors.NotFound(`Cannot find the region "${name}": this server has ${this.#known()}`);
+    return this.#regions.find(name);
   }
 
   /**
@@ -223,16 +208,10 @@ export class RegionTable implements HostPart {
     return guest;
   }
 
-  /** The names, for errors. */
-  #known(): string {
-    const names = [...this.#regions.keys()].map((name) => `"${name}"`);
-    return names.length === 0 ? "no regions" : names.join(", ");
-  }
-
   /** Closes all regions. A change under way fails; later ones do, too. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#lastChange;
+    await this.#changes.settled();
     await Promise.all([...this.#regions.values(), ...this.#guests].map((region) => region.close()));
   }
 
@@ -252,19 +231,8 @@ export class RegionTable implements HostPart {
     const region = new LinkedRegion(this.#end, facts, mapping, () => {});
     this.#regions.set(name, region);
     // The generation comes before the revision: a commit wakes those who then look at the generation.
-    this.#tell(index, generation);
+    tellGeneration(this.#end, index, generation);
     return region;
-  }
-
-  /** Tells all which generation is the newest; 0: there is none. */
-  #tell(index: number, generation: number): void {
-    Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
-  }
-
-  #change(change: () => Promise<LinkedRegion>): Promise<LinkedRegion> {
-    const done = this.#lastChange.then(change);
-    this.#lastChange = done.catch(() => {}); // told to the caller
-    return done;
   }
 
   #checkOpen(doing: string, name: string): void {

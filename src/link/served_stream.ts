@@ -2,12 +2,13 @@ import { Mapping } from "../memory/mapping.ts";
 import { type LoanFlags, SlotWriter } from "../sync/slot_writer.ts";
 import { type UntilOptions, Waits } from "../sync/waits.ts";
 import type { SharedMemory } from "../xpc/mod.ts";
-import { generationAt, LEASES_BYTES, serverRevisionAt } from "./layout.ts";
+import { LEASES_BYTES, serverRevisionAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
 import { LinkRefusal } from "./protocol.ts";
 import type { ServerLink } from "./server_link.ts";
 import type { StreamOptions } from "./stream_options.ts";
 import { DEFAULT_SLOTS } from "./stream_options.ts";
+import { placeOf } from "./word_place.ts";
 import { bytesOf, makeShape, type StreamShape } from "./stream_shape.ts";
 
 /** The most times that one client may have opened one stream at once. */
@@ -78,7 +79,7 @@ export class ServedStream {
 
   private constructor(end: LinkEnd, facts: StreamFacts, shape: StreamShape, mapping: Mapping) {
     const { name, index, generation, last } = facts;
-    const { queue, server, audience, bell, gone } = end;
+    const { queue, server, audience } = end;
     this.name = name;
     this.index = index;
     this.generation = generation;
@@ -93,19 +94,7 @@ export class ServedStream {
       revision,
       index,
     });
-    const parked = end.parkedWord(index);
-    const generationWord = server.word(generationAt(index), 8);
-    this.#waits = new Waits({
-      queue,
-      name,
-      index,
-      revision,
-      generation: generationWord,
-      parked,
-      gone,
-      audience,
-      bell,
-    });
+    this.#waits = new Waits(placeOf(end, name, index, revision));
   }
 
   /** The number of the newest frame. */

@@ -1,20 +1,23 @@
 import { SharedMemory, type XpcRecord } from "../xpc/mod.ts";
+import { ChangeQueue } from "./change_queue.ts";
 import type { IndexTable } from "./index_table.ts";
-import { generationAt, serverRevisionAt } from "./layout.ts";
+import { serverRevisionAt } from "./layout.ts";
 import type { LinkEnd } from "./link_end.ts";
+import { NamedTable } from "./named_table.ts";
 import type { HostPart, Operation } from "./operations.ts";
 import { integerOf, LinkRefusal } from "./protocol.ts";
 import { ServedStream, type StreamFacts } from "./served_stream.ts";
 import { checkRegionName } from "./served_region.ts";
 import type { ServerLink } from "./server_link.ts";
+import { tellGeneration } from "./word_place.ts";
 import { checkStreamOptions, type StreamOptions } from "./stream_options.ts";
 
 /** The streams of a server, by name. Changes happen one after the other, in the order in which they were asked for. */
 export class StreamTable implements HostPart {
   readonly #end: LinkEnd;
   readonly #indexes: IndexTable;
-  readonly #streams = new Map<string, ServedStream>();
-  #lastChange: Promise<unknown> = Promise.resolve();
+  readonly #streams = new NamedTable<ServedStream>("stream");
+  readonly #changes = new ChangeQueue();
   #closed = false;
 
   /**
@@ -29,19 +32,10 @@ export class StreamTable implements HostPart {
   /** `stream` gives a stream's memory to a client, `stream_close` takes its leases back. */
   readonly operations: Readonly<Record<string, Operation>> = {
     stream: (link, { values: { name, leases } }) => {
-      if (typeof name !== "string") {
-        throw new LinkRefusal("bad_request", "Cannot open a stream: name is not a string");
-      }
       if (!(leases instanceof SharedMemory)) {
         throw new LinkRefusal("bad_request", "Cannot open a stream: leases is not shared memory");
       }
-      const stream = this.#streams.get(name);
-      if (stream === undefined) {
-        throw new LinkRefusal(
-          "not_found",
-          `Cannot open the stream "${name}": the server has ${this.#known()}`,
-        );
-      }
+      const stream = this.#streams.asked(name);
       const { byteLength, slots, offset, stride } = stream.shape;
       using undo = new DisposableStack();
       const memory = undo.use(stream.mapping.share());
@@ -95,7 +89,7 @@ export class StreamTable implements HostPart {
 
   /** The names. */
   get names(): string[] {
-    return [...this.#streams.keys()];
+    return this.#streams.names;
   }
 
   /**
@@ -104,9 +98,7 @@ export class StreamTable implements HostPart {
    * @throws {Deno.errors.NotFound} if there is none of that name; the message lists the names
    */
   get(name: string): ServedStream {
-    const stream = this.#streams.get(name);
-    if (stream !== undefined) return stream;
-    throw new Deno.errors.NotFound(`Cannot find the stream "${name}": this server has ${this.#known()}`);
+    return this.#streams.find(name);
   }
 
   /**
@@ -118,7 +110,7 @@ export class StreamTable implements HostPart {
   add(name: string, options: StreamOptions): Promise<ServedStream> {
     checkRegionName(name);
     checkStreamOptions(name, options);
-    return this.#change(async () => {
+    return this.#changes.add(async () => {
       this.#checkOpen("add", name);
       if (this.#streams.has(name)) {
         throw new TypeError(
@@ -144,7 +136,7 @@ export class StreamTable implements HostPart {
   replace(name: string, options: StreamOptions): Promise<ServedStream> {
     checkRegionName(name);
     checkStreamOptions(name, options);
-    return this.#change(async () => {
+    return this.#changes.add(async () => {
       this.#checkOpen("replace", name);
       const before = this.get(name);
       const { index, generation } = before;
@@ -162,7 +154,7 @@ export class StreamTable implements HostPart {
   /** Closes all streams. A change under way fails; later ones do, too. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#lastChange;
+    await this.#changes.settled();
     await Promise.all([...this.#streams.values()].map((stream) => stream.close()));
   }
 
@@ -179,20 +171,9 @@ export class StreamTable implements HostPart {
     }, (stream) => {
       const { generation, index } = stream;
       this.#streams.set(name, stream);
-      Atomics.store(this.#end.server.view(BigUint64Array, generationAt(index), 1), 0, BigInt(generation));
+      tellGeneration(this.#end, index, generation);
       done();
     });
-  }
-
-  #change(change: () => Promise<ServedStream>): Promise<ServedStream> {
-    const done = this.#lastChange.then(change);
-    this.#lastChange = done.catch(() => {}); // told to the caller
-    return done;
-  }
-
-  #known(): string {
-    const names = this.names.map((name) => `"${name}"`);
-    return names.length === 0 ? "no streams" : names.join(", ");
   }
 
   #checkOpen(doing: string, name: string): void {

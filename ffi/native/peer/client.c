@@ -222,31 +222,18 @@ static int connect_locked(struct xshm_client *client, const char *name, int mill
 
 /* ----------------------------------------------------------------------------------- its life, in all ---- */
 
-static void unmap(shim_mapping *mapping) {
-  if (mapping->address) (void)shim_memory_close(mapping->address, mapping->mapped);
-}
-
 /* What is left once no thread is at work any more. */
 static void free_client(struct xshm_client *client) {
   struct end *end = &client->end;
-  while (end->streams) {
-    struct xshm_stream *stream = end->streams;
-    end->streams = stream->next;
-    stream_free(stream);
-  }
-  while (end->regions) {
-    struct xshm_region *region = end->regions;
-    end->regions = region->next;
-    region_free(region);
-  }
+  end_free_opened(end);
   shim_owner_free(client->death);
   shim_audience_free(end->audience);
   bell_close(&client->bell[0]);
   bell_close(&client->bell[1]);
   bell_close(&client->server_bell);
-  unmap(&client->words);
-  unmap(&client->server);
-  unmap(&client->locks);
+  end_unmap(&client->words);
+  end_unmap(&client->server);
+  end_unmap(&client->locks);
   free(client);
 }
 

@@ -277,6 +277,23 @@ int end_start(struct end *end, const struct end_calls *calls) {
   return XSHM_MEMORY;
 }
 
+void end_free_opened(struct end *end) {
+  while (end->streams) {
+    struct xshm_stream *stream = end->streams;
+    end->streams = stream->next;
+    stream_free(stream);
+  }
+  while (end->regions) {
+    struct xshm_region *region = end->regions;
+    end->regions = region->next;
+    region_free(region);
+  }
+}
+
+void end_unmap(const shim_mapping *mapping) {
+  if (mapping->address) (void)shim_memory_close(mapping->address, mapping->mapped);
+}
+
 void end_stop(struct end *end) {
   pthread_mutex_lock(&end->lock);
   end->stopping = true;

@@ -90,6 +90,8 @@ struct end {
 int end_start(struct end *end, const struct end_calls *calls);
 /* Cancels all links, and joins the thread. Without the lock. */
 void end_stop(struct end *end);
+void end_free_opened(struct end *end); /* frees the regions and streams that are open; no thread is at work */
+void end_unmap(const shim_mapping *mapping); /* if it is mapped */
 void end_poke(struct end *end);
 /* All below with the lock. */
 struct link_entry *end_add(struct end *end, shim_link *link, void *context); /* NULL: no memory; cancelled */

@@ -317,20 +317,11 @@ static int make(struct xshm_server *server, const xshm_service *service, xshm_er
 
 static void free_server(struct xshm_server *server) {
   struct end *end = &server->end;
-  while (end->streams) {
-    struct xshm_stream *stream = end->streams;
-    end->streams = stream->next;
-    stream_free(stream);
-  }
-  while (end->regions) {
-    struct xshm_region *region = end->regions;
-    end->regions = region->next;
-    region_free(region);
-  }
+  end_free_opened(end);
   shim_audience_free(end->audience);
-  if (server->words.address) (void)shim_memory_close(server->words.address, server->words.mapped);
+  end_unmap(&server->words);
   if (server->words.fd >= 0) (void)shim_descriptor_close((int32_t)server->words.fd);
-  if (server->locks.address) (void)shim_memory_close(server->locks.address, server->locks.mapped);
+  end_unmap(&server->locks);
   bell_close(&server->bell[0]);
   bell_close(&server->bell[1]);
   free(server->name);

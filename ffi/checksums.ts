@@ -19,22 +19,22 @@ export interface LibraryChecksum {
 export const CHECKSUMS: Readonly<Record<string, LibraryChecksum>> = {
   "aarch64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "ae8e17121b92bf6bdf254f861b598f85085da1901c729482ac17a0e1d2d97e72",
-    byteLength: 141776,
+    sha256: "274a703e9192fa5a570a424874a711f478900e0520767a25a45225d94dca4e66",
+    byteLength: 141808,
   },
   "x86_64-macos": {
     file: "libxpc_shmem.dylib",
-    sha256: "4e10f312fdd487f1f57daeb3384b6cc28aa6d6ad69146d47b8f6df2df89eb9c9",
-    byteLength: 100218,
+    sha256: "a7556d870032044328ab237a0d4d90a7ecd5f23bba5ef6fdf58a08984d31ba79",
+    byteLength: 100249,
   },
   "x86_64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "8810e7d1eaa56139d90e303a32d80667e4b64e427e4d4c8bda29b8fde5c65b01",
-    byteLength: 187840,
+    sha256: "2b2bc1779859fb0fcf61009ae4d4acdcf68b4577e4c8bc9ef5d116f197208286",
+    byteLength: 187856,
   },
   "aarch64-linux": {
     file: "libxpc_shmem.so",
-    sha256: "1bbf604f8e76c51a1c010ede18b5e8c8f69ec55d4adec69d3c6a7eb8139df594",
-    byteLength: 185512,
+    sha256: "f3c94f311d5e8d4d4453a75aebba0e3e9a116335f068d4cd424cc8ac721c5b88",
+    byteLength: 185416,
   },
 };

@@ -383,10 +383,10 @@ SHIM_EXPORT void shim_lock_reset(shim_lock *lock);
 /* The free units of a semaphore, the readers of a read-write lock, 1 for an event that is set. */
 SHIM_EXPORT uint32_t shim_lock_count(const shim_lock *lock);
 
-/* The pid of one who holds it, or 0: a hint for people. */
+/* The pid of a process that holds it, or 0: a hint for people. */
 SHIM_EXPORT uint32_t shim_lock_holder(const shim_lock *lock);
 
-/* Whether what this side holds itself keeps it from this mode for ever. */
+/* Whether this side holds the lock in a way that makes this mode impossible until it unlocks. */
 SHIM_EXPORT bool shim_lock_blocks_itself(const shim_lock *lock, uint32_t mode);
 
 /* Locks whose dead holders are to be released: see shim_owner_create. For any thread. NULL when no memory can be had. */

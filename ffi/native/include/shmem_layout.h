@@ -93,7 +93,7 @@ struct shmem_locks {
 #define SHMEM_LOCK_ABANDONED 0x40000000 /* the last writer died while it held the lock */
 #define SHMEM_LOCK_CLAIMED 0x80000000   /* the writer waits for the readers to go; no new one comes in */
 
-/* One who holds a lock together with others. */
+/* A place for one of several owners who hold a lock at the same time. */
 struct shmem_holder {
   uint32_t owner; /* 0: nobody */
   uint32_t pid;   /* a hint for people */

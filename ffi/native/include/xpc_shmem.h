@@ -79,9 +79,9 @@ typedef struct xshm_connect_options {
 } xshm_connect_options;
 
 /*
- * Connects to the app that serves `name`, and waits for it, and for a broker. At once (0): looks whether there is one
- * now. NULL and an error: XSHM_NO_BROKER, XSHM_TIMEOUT, XSHM_NOT_FOUND (at once), XSHM_INCOMPATIBLE, XSHM_REFUSED,
- * XSHM_UNUSABLE, XSHM_INVALID, XSHM_MEMORY.
+ * Connects to the app that serves `name`, and waits for that app and for a broker. With 0 milliseconds it does not
+ * wait: it looks whether the app is there now. NULL and an error: XSHM_NO_BROKER, XSHM_TIMEOUT, XSHM_NOT_FOUND (with
+ * 0), XSHM_INCOMPATIBLE, XSHM_REFUSED, XSHM_UNUSABLE, XSHM_INVALID, XSHM_MEMORY.
  */
 XSHM_EXPORT xshm_client *xshm_connect(const char *name, int milliseconds, xshm_error *error);
 

@@ -104,6 +104,8 @@ export class Host implements LinkEnd {
   readonly #messages: MessagesPart;
   readonly #locks: LockTable;
   readonly #parts: readonly HostPart[];
+  /** Those of all parts, by `op`. */
+  readonly #allOperations: ReadonlyMap<string, Operation>;
   readonly #relay: Relay;
   readonly #notes = new RegionNotes();
   readonly #features: readonly string[];
@@ -173,6 +175,12 @@ export class Host implements LinkEnd {
     this.#features = options.adopt === true ? [ADOPT, REGIONS] : [REGIONS];
     this.#adoption = new Adoption((heirloom) => this.inherit(heirloom));
     if (options.adopt !== true) this.#adoption.end();
+    const operations = [
+      this.#operations,
+      this.#adoption.operations,
+      ...this.#parts.map((part) => part.operations),
+    ];
+    this.#allOperations = new Map(operations.flatMap((each) => Object.entries(each)));
   }
 
   /** The way in for clients; the caller disposes it. */
@@ -331,7 +339,7 @@ export class Host implements LinkEnd {
     if (!this.#adoption.isOver && op !== "give") return this.#performLater(peer, message);
     if (op === "describe") this.#notes.described(peer.connection);
     if (op === "describe") return Object.assign({}, ...this.#parts.map((part) => part.describe()));
-    const operation = typeof op === "string" ? this.#operationOf(op) : undefined;
+    const operation = typeof op === "string" ? this.#allOperations.get(op) : undefined;
     if (operation === undefined) throw new LinkRefusal("bad_request", "Cannot find this operation");
     if (peer.link === undefined) throw new LinkRefusal("hello_first", `Cannot answer "${op}" before hello`);
     return operation(peer.link, message);
@@ -347,14 +355,6 @@ export class Host implements LinkEnd {
     peer.waiting--;
     if (peer.isGone) throw new LinkRefusal("failed", "Cannot answer: the connection is over");
     return await this.#perform(peer, message);
-  }
-
-  #operationOf(op: string): Operation | undefined {
-    const parts = [this.#adoption, ...this.#parts].map((part) => part.operations);
-    for (const operations of [this.#operations, ...parts]) {
-      if (Object.hasOwn(operations, op)) return operations[op];
-    }
-    return undefined;
   }
 
   async #hello(peer: Peer, { values }: IncomingMessage): Promise<XpcRecord> {

@@ -36,4 +36,22 @@ export class IndexTable {
     this.#generations.set(index, generation);
     this.#free.push(index);
   }
+
+  /**
+   * Takes the next number for something that is made now, and gives the number back if that fails.
+   *
+   * @param what what it is for
+   * @param make makes it, with its number and its first generation
+   * @throws {RangeError} if all are taken, or what `make` throws
+   */
+  async use<T>(what: string, make: (index: number, generation: number) => Promise<T>): Promise<T> {
+    const index = this.take(what);
+    const generation = this.firstGeneration(index);
+    try {
+      return await make(index, generation);
+    } catch (error) {
+      this.release(index, generation - 1);
+      throw error;
+    }
+  }
 }

@@ -63,8 +63,7 @@ export class LockTable implements HostPart {
     if (this.#locks.has(name) || this.#making.has(name)) {
       throw new TypeError(`Cannot add the lock "${name}": there is one of that name`);
     }
-    const index = this.#indexes.take(`the lock "${name}"`);
-    const making = this.#make(name, spec, index);
+    const making = this.#indexes.use(`the lock "${name}"`, (index) => this.#make(name, spec, index));
     this.#making.set(name, making);
     try {
       return await making;

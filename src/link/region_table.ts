@@ -87,14 +87,9 @@ export class RegionTable implements HostPart {
           `Cannot add the region "${name}": there is one of that name. Use replace() to change it`,
         );
       }
-      const index = this.#indexes.take(`the region "${name}"`);
-      const generation = this.#indexes.firstGeneration(index);
-      try {
-        return await this.#put(name, index, generation, options);
-      } catch (error) {
-        this.#indexes.release(index, generation - 1);
-        throw error;
-      }
+      return await this.#indexes.use(`the region "${name}"`, (index, generation) => {
+        return this.#put(name, index, generation, options);
+      });
     });
   }
 

@@ -117,12 +117,9 @@ export class StreamTable implements HostPart {
           `Cannot add the stream "${name}": there is one of that name. Use replaceStream() to change it`,
         );
       }
-      const index = this.#indexes.take(`the stream "${name}"`);
-      return await this.#put(
-        name,
-        options,
-        () => ({ name, index, generation: this.#indexes.firstGeneration(index), last: 0 }),
-      );
+      return await this.#indexes.use(`the stream "${name}"`, (index, generation) => {
+        return this.#put(name, options, () => ({ name, index, generation, last: 0 }));
+      });
     });
   }
 

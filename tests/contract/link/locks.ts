@@ -38,6 +38,11 @@ async function start({ server, client }: Pair): Promise<{
   };
 }
 
+/** Waits until a writer keeps new readers out: a party says that it is blocked just before it begins to wait. */
+async function claimed(party: Party): Promise<void> {
+  while ((await party.run("try", "catalog", "read"))[0] !== "busy") await party.run("give", "catalog");
+}
+
 /** The tests of locks. */
 export const lockTests: readonly PairTest[] = [
   {
@@ -72,6 +77,7 @@ export const lockTests: readonly PairTest[] = [
         assertEquals(await reader.run("take", "catalog", "read", -1), ["locked"]);
         assertEquals(await third.run("try", "catalog", "read"), ["locked"]);
         const writing = await writer.blocked("take", "catalog", "write", -1);
+        await claimed(third);
         const reading = await reader.blocked("take", "catalog", "read", -1);
         await third.run("give", "catalog");
         assertEquals(await third.run("try", "catalog", "read"), ["busy"]);
